@@ -1,0 +1,1 @@
+//! The domain, its ports, and the actors that decide when.

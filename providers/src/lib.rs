@@ -1,0 +1,355 @@
+//! Adapters to inference providers, behind one port.
+//!
+//! This crate translates and never decides. It knows nothing of accounts, credit or
+//! generations: a caller hands it a [`Request`] and learns what the provider said. Which
+//! provider to ask, how long to wait and what a refusal means for money is decided above.
+
+#![warn(missing_docs)]
+
+pub mod callback;
+pub mod clock;
+pub mod name;
+pub mod registry;
+pub mod sandbox;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use url::Url;
+use uuid::Uuid;
+
+use crate::name::ProviderName;
+
+/// One outside inference service.
+///
+/// Implementations hold credentials and an HTTP client, and nothing per request. Every
+/// method may be called again after a crash of the caller; only [`Provider::submit`] has an
+/// effect that must not happen twice.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// The name under which routing, records and health know this provider.
+    fn name(&self) -> ProviderName;
+
+    /// What this provider can do for a model, so that the caller can choose how to wait.
+    fn capabilities(&self, model: &str, media: MediaKind) -> Capabilities;
+
+    /// Sends the request to the provider.
+    ///
+    /// # Errors
+    /// [`SubmitError`] says what went wrong and whether the provider may have accepted the
+    /// job all the same. Never retried inside an adapter once a body was sent: no provider
+    /// documents an idempotency key on submit (`spec/providers.md`, section 0).
+    async fn submit(&self, request: &Request) -> Result<Submitted, SubmitError>;
+
+    /// Asks how a job is doing. A read, safe to repeat.
+    ///
+    /// # Errors
+    /// The question could not be answered; the job itself is not affected.
+    async fn poll(&self, job: &JobRef) -> Result<Progress, Error>;
+
+    /// Finds the job that an earlier [`Provider::submit`] of this very request may have
+    /// made, by [`Request::correlation`]. Used when the answer to a submit was lost.
+    ///
+    /// # Errors
+    /// The question could not be answered.
+    async fn look_up(&self, request: &Request) -> Result<LookUp, Error>;
+
+    /// Asks the provider to stop a job. Safe to repeat.
+    ///
+    /// # Errors
+    /// The provider could not be asked, or has no such operation ([`Error::Unsupported`]).
+    async fn cancel(&self, job: &JobRef) -> Result<CancelAnswer, Error>;
+
+    /// Checks the signature of a callback and reads it, then fetches the result if it speaks
+    /// of one. An answer may thus take as long as one to [`Provider::poll`].
+    ///
+    /// # Errors
+    /// [`CallbackError`] when it is not signed by the provider or cannot be read.
+    async fn parse_callback(
+        &self,
+        callback: &RawCallback<'_>,
+    ) -> Result<CallbackNews, CallbackError>;
+}
+
+/// Image or video: what a model makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    /// A still picture.
+    Image,
+    /// A moving picture.
+    Video,
+}
+
+impl MediaKind {
+    /// The text of the public contract and of the tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Video => "video",
+        }
+    }
+}
+
+/// The container that outputs are delivered in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutputFormat {
+    /// PNG.
+    Png,
+    /// JPEG, spelled `jpg` in the contract.
+    Jpg,
+    /// WebP.
+    Webp,
+    /// MP4.
+    Mp4,
+}
+
+impl OutputFormat {
+    /// Every format, in the order of the contract.
+    pub const ALL: [Self; 4] = [Self::Png, Self::Jpg, Self::Webp, Self::Mp4];
+
+    /// The text of the public contract, also the file name's extension.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpg => "jpg",
+            Self::Webp => "webp",
+            Self::Mp4 => "mp4",
+        }
+    }
+
+    /// The MIME type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Png => "image/png",
+            Self::Jpg => "image/jpeg",
+            Self::Webp => "image/webp",
+            Self::Mp4 => "video/mp4",
+        }
+    }
+
+    /// Reads the contract's text.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.as_str() == text)
+    }
+}
+
+/// How a **provider** hands its result to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeliveryMode {
+    /// The answer to the submit is the result.
+    Inline,
+    /// We ask until it is done.
+    Polling,
+    /// The provider calls us; asking remains as a safety net.
+    Callback,
+}
+
+/// What a provider can do for one model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The best delivery mode on offer.
+    pub delivery: DeliveryMode,
+    /// Whether [`Provider::cancel`] does anything.
+    pub cancel: bool,
+    /// Whether [`Provider::look_up`] can find a job whose submit answer was lost.
+    pub look_up: bool,
+}
+
+/// One request in our own words; each adapter maps every field or says why it does not.
+///
+/// Adapters destructure it in full, so a new field does not compile until each has decided.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Our id of this submission, the same again when it is looked up.
+    pub correlation: Uuid,
+    /// When it was first sent; a provider's own job age counts from about here.
+    pub submitted_at: DateTime<Utc>,
+    /// The provider's own name of the model.
+    pub model: String,
+    /// What the model makes.
+    pub media: MediaKind,
+    /// The prompt, trimmed and not empty.
+    pub prompt: String,
+    /// Canonical ratio such as `16:9`.
+    pub ratio: String,
+    /// Container of the outputs.
+    pub format: OutputFormat,
+    /// How many outputs, at least 1.
+    pub count: u32,
+    /// Public URLs of input pictures.
+    pub input_files: Vec<Url>,
+    /// Public URL of the picture that a video ends with.
+    pub last_frame: Option<Url>,
+    /// Length of a video in milliseconds; absent for images.
+    pub duration_ms: Option<u64>,
+    /// Resolution tier such as `720p`, on models that have tiers.
+    pub resolution: Option<String>,
+    /// Whether a video carries sound, on models where that can be chosen.
+    pub audio: Option<bool>,
+    /// Model-specific fields by their public name (`generation_seed`, …), already checked.
+    pub options: Map<String, Value>,
+    /// Where the provider may call us, with an unguessable token in it.
+    pub callback: Option<Url>,
+}
+
+/// The provider's own name of a job (`prediction` on the wire).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JobRef(pub String);
+
+/// What a successful submit came to.
+#[derive(Debug, Clone)]
+pub enum Submitted {
+    /// Inline providers: the result itself.
+    Done(Output),
+    /// The others: a job to wait for.
+    Job(JobRef),
+}
+
+/// How a job is doing.
+#[derive(Debug, Clone)]
+pub enum Progress {
+    /// Not finished; the provider may say when to ask again.
+    Waiting {
+        /// The provider's own wish, where it states one.
+        retry_after: Option<Duration>,
+    },
+    /// Finished with a result.
+    Done(Output),
+    /// Finished without one.
+    Failed(Error),
+    /// Stopped at somebody's request.
+    Canceled,
+}
+
+/// What a look-up found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LookUp {
+    /// The submit was accepted as this job.
+    Found(JobRef),
+    /// The provider never accepted it: submitting again cannot cost twice.
+    Absent,
+}
+
+/// What a provider says to a cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancelAnswer {
+    /// It will not finish.
+    Canceled,
+    /// It had finished, or cannot be stopped any more.
+    TooLate,
+}
+
+/// The result of a job.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// The files, in order.
+    pub files: Vec<OutputFile>,
+    /// The provider's own running time, where it reports one.
+    pub predict_time: Option<Duration>,
+}
+
+/// One file of a result, in memory.
+#[derive(Debug, Clone)]
+pub struct OutputFile {
+    /// Its container.
+    pub format: OutputFormat,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// A failed submit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct SubmitError {
+    /// What went wrong.
+    pub error: Error,
+    /// Whether the provider may have accepted the job nevertheless.
+    pub acceptance: Acceptance,
+}
+
+/// Whether a provider may have accepted a job whose submit failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It certainly did not: another provider may be asked.
+    Refused,
+    /// The answer was lost: it may be running and may be billed.
+    Unknown,
+}
+
+/// Why a provider did not do what was asked, by meaning (`spec/providers.md`, section 12).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The input is not acceptable to this provider.
+    #[error("the provider rejected the request: {0}")]
+    Rejected(String),
+    /// The content was refused.
+    #[error("the provider refused the content: {0}")]
+    Moderated(String),
+    /// Too many requests.
+    #[error("the provider is limiting requests")]
+    RateLimited {
+        /// How long the provider asks us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// Our own account at the provider has no funds.
+    #[error("the provider account has no remaining credit")]
+    OutOfCredit,
+    /// Our credential was refused.
+    #[error("the provider credentials were refused")]
+    Unauthorized,
+    /// The provider is down or overloaded.
+    #[error("the provider is unavailable")]
+    Unavailable,
+    /// No answer in time.
+    #[error("the provider did not answer in time")]
+    TimedOut,
+    /// The provider ran the job and it failed.
+    #[error("the provider failed: {0}")]
+    Failed(String),
+    /// The answer could not be read.
+    #[error("the provider's answer could not be read: {0}")]
+    Protocol(String),
+    /// The provider has no such operation.
+    #[error("the provider has no such operation")]
+    Unsupported,
+}
+
+/// A callback as it came in.
+#[derive(Debug, Clone, Copy)]
+pub struct RawCallback<'a> {
+    /// Header names in lower case, with their values.
+    pub headers: &'a [(String, String)],
+    /// The body, byte for byte as received.
+    pub body: &'a [u8],
+    /// When it came in, for the age of the signature.
+    pub received_at: DateTime<Utc>,
+}
+
+/// What a callback with a good signature says.
+#[derive(Debug, Clone)]
+pub struct CallbackNews {
+    /// The job it speaks of.
+    pub job: JobRef,
+    /// How that job is doing.
+    pub progress: Progress,
+}
+
+/// Why a callback was not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CallbackError {
+    /// Missing or wrong signature.
+    #[error("the signature does not match")]
+    Signature,
+    /// Signed too long ago, or in the future.
+    #[error("the signature is outside the accepted time")]
+    Stale,
+    /// Signed, but not readable.
+    #[error("the callback could not be read")]
+    Malformed,
+    /// This provider does not call back.
+    #[error("the provider does not call back")]
+    Unsupported,
+}

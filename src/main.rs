@@ -1,0 +1,3 @@
+//! The process: everything is in the library.
+
+fn main() {}
