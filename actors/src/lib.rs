@@ -1,1 +1,39 @@
 //! The domain, its ports, and the actors that decide when.
+//!
+//! Reading order: plain data and pure functions first (`id` to `routing`), then what is
+//! needed from outside (`ports`), then the actors, which are the only files that know actix.
+
+#![warn(missing_docs)]
+
+pub mod id;
+pub mod money;
+
+pub mod account;
+pub mod api_key;
+pub mod attempt;
+pub mod batch;
+pub mod catalogue;
+pub mod failure;
+pub mod generation;
+pub mod input;
+pub mod ledger;
+pub mod pricing;
+pub mod retry;
+pub mod routing;
+pub mod webhook;
+
+pub mod env;
+pub mod metrics;
+pub mod ports;
+
+pub mod death;
+pub mod endpoint_actor;
+pub mod endpoint_supervisor;
+pub mod engine;
+pub mod generation_actor;
+pub mod janitor;
+pub mod supervisor;
+pub mod system;
+
+#[cfg(test)]
+mod fakes;

@@ -1,0 +1,148 @@
+//! Starts and finds the actors of webhook endpoints, one supervisor per arbiter.
+//!
+//! An endpoint actor that dies is simply forgotten: what it had is pending in the store, and
+//! the next hint or the next look of the janitor starts another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, StreamHandler};
+use futures_util::stream;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::death::{Death, DeathNotice};
+use crate::endpoint_actor::{self, Deliver, EndpointActor};
+use crate::env::Env;
+use crate::id::{AccountId, EndpointId};
+use crate::webhook::WebhookDelivery;
+
+/// Messages that may wait; hints beyond it are dropped and found again by the janitor.
+const MAILBOX: usize = 4096;
+/// Hints that may wait for one endpoint.
+const HINTS: usize = 64;
+
+/// Keeps the endpoint actors of one arbiter.
+pub struct EndpointSupervisor {
+    /// Ports and limits.
+    env: Arc<Env>,
+    /// Who is alive.
+    children: HashMap<EndpointId, Addr<EndpointActor>>,
+    /// Where children say that they are gone.
+    deaths: mpsc::UnboundedSender<Death<EndpointId>>,
+    /// The other end, until the actor has started.
+    deaths_seen: Option<mpsc::UnboundedReceiver<Death<EndpointId>>>,
+    /// Whether nothing new is taken on.
+    draining: bool,
+    /// Who waits for the last child to be gone.
+    drained: Option<oneshot::Sender<()>>,
+}
+
+/// An endpoint has deliveries: these, or, when empty, some in the store.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Wake {
+    /// Whose.
+    pub account_id: AccountId,
+    /// Which endpoint.
+    pub id: EndpointId,
+    /// The new deliveries.
+    pub deliveries: Vec<WebhookDelivery>,
+}
+
+/// Stops every child as soon as nothing is on its way.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// Told when the last one is gone.
+    pub drained: oneshot::Sender<()>,
+}
+
+impl EndpointSupervisor {
+    /// A supervisor without children.
+    pub fn new(env: Arc<Env>) -> Self {
+        let (deaths, deaths_seen) = mpsc::unbounded_channel();
+        Self {
+            env,
+            children: HashMap::new(),
+            deaths,
+            deaths_seen: Some(deaths_seen),
+            draining: false,
+            drained: None,
+        }
+    }
+
+    fn tell_if_drained(&mut self) {
+        if self.children.is_empty()
+            && let Some(drained) = self.drained.take()
+        {
+            // Whoever waited may have given up.
+            let _ = drained.send(());
+        }
+    }
+}
+
+impl Actor for EndpointSupervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        if let Some(mut seen) = self.deaths_seen.take() {
+            ctx.add_stream(stream::poll_fn(move |task| seen.poll_recv(task)));
+        }
+    }
+}
+
+impl StreamHandler<Death<EndpointId>> for EndpointSupervisor {
+    fn handle(&mut self, death: Death<EndpointId>, _ctx: &mut Self::Context) {
+        self.env.metrics.endpoint_actors.end(death.finished);
+        // A successor may already live under the same id.
+        let gone = self.children.get(&death.id).is_some_and(|address| !address.connected());
+        if gone {
+            self.children.remove(&death.id);
+        }
+        if !death.finished {
+            self.env.metrics.endpoint_actors.restarted.inc();
+            tracing::warn!(endpoint = %death.id, "its actor died; the next look starts another");
+        }
+        self.tell_if_drained();
+    }
+}
+
+impl Handler<Wake> for EndpointSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, wake: Wake, _ctx: &mut Self::Context) {
+        if self.draining {
+            return;
+        }
+        let alive = self.children.get(&wake.id).filter(|address| address.connected());
+        if let Some(address) = alive {
+            // A full mailbox loses a hint; the rows are found when the actor reads on.
+            let _ = address.try_send(Deliver(wake.deliveries));
+            return;
+        }
+        let notice = DeathNotice::new(wake.id, self.deaths.clone());
+        let (env, account_id, id) = (Arc::clone(&self.env), wake.account_id, wake.id);
+        // A new actor reads the store first, so the deliveries at hand are not needed.
+        let address = EndpointActor::create(move |ctx| {
+            ctx.set_mailbox_capacity(HINTS);
+            EndpointActor::new(env, account_id, id, notice)
+        });
+        self.children.insert(wake.id, address);
+    }
+}
+
+impl Handler<Drain> for EndpointSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, drain: Drain, _ctx: &mut Self::Context) {
+        self.draining = true;
+        self.drained = Some(drain.drained);
+        for address in self.children.values() {
+            // A full mailbox means that it is busy; it is dropped with the process.
+            let _ = address.try_send(endpoint_actor::Drain);
+        }
+        self.children.retain(|_, address| address.connected());
+        self.tell_if_drained();
+    }
+}

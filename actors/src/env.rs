@@ -1,0 +1,86 @@
+//! What every actor works with: the ports, the limits, the counters.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use providers::clock::Clock;
+use providers::name::ProviderName;
+use providers::registry::Registry;
+use tokio::sync::Semaphore;
+
+use crate::catalogue::Catalogue;
+use crate::metrics::EngineMetrics;
+use crate::ports::{
+    BacklogStore, CallbackUrls, DeliveryStore, GenerationStore, IdSource, OutputStore,
+    WebhookSender,
+};
+use crate::routing::RouteLimits;
+
+/// The ports and limits, shared by every actor.
+pub struct Env {
+    /// Generations.
+    pub generations: Arc<dyn GenerationStore>,
+    /// Webhook deliveries.
+    pub deliveries: Arc<dyn DeliveryStore>,
+    /// What is waiting, for readiness.
+    pub backlog: Arc<dyn BacklogStore>,
+    /// Outputs.
+    pub outputs: Arc<dyn OutputStore>,
+    /// Customers' endpoints.
+    pub sender: Arc<dyn WebhookSender>,
+    /// Providers.
+    pub registry: Registry,
+    /// Models, for the providers' own names of them.
+    pub catalogue: Arc<Catalogue>,
+    /// Where providers may call us.
+    pub callbacks: Arc<dyn CallbackUrls>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and spread.
+    pub ids: Arc<dyn IdSource>,
+    /// How long and how often.
+    pub limits: EngineLimits,
+    /// What is counted.
+    pub metrics: EngineMetrics,
+    /// Room for polls, per provider: a hundred thousand waiting generations must not become
+    /// a storm.
+    pub polls: HashMap<ProviderName, Arc<Semaphore>>,
+    /// Room for webhook tries, all endpoints together.
+    pub tries: Arc<Semaphore>,
+}
+
+impl Env {
+    /// The provider's own name of a model; empty when the catalogue no longer has it, which
+    /// the provider then refuses.
+    pub(crate) fn raw_model(&self, model: &str, provider: ProviderName) -> String {
+        let model = self.catalogue.find(model);
+        let mut stack = model.iter().flat_map(|model| &model.stack);
+        let offer = stack.find(|offer| offer.provider == provider);
+        offer.map(|offer| offer.raw_model_id.clone()).unwrap_or_default()
+    }
+}
+
+/// How long and how often.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineLimits {
+    /// Attempts and deadlines.
+    pub route: RouteLimits,
+    /// The longest that a submit to a provider that is not inline may take, and a poll, a
+    /// look-up or a cancel.
+    pub call: Duration,
+    /// How long a submission waits for a provider to take it.
+    pub answer: Duration,
+    /// The first wait between polls.
+    pub poll_initial: Duration,
+    /// The longest wait between polls; also the pace of the safety net behind callbacks.
+    pub poll_max: Duration,
+    /// Deaths of an actor after which its generation is failed.
+    pub restarts_max: u32,
+    /// The most bytes of one output file.
+    pub output_bytes_max: u64,
+    /// Webhook tries in flight for one endpoint.
+    pub tries_per_endpoint: usize,
+    /// How long a stop waits for calls in flight.
+    pub drain: Duration,
+}

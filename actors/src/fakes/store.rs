@@ -1,0 +1,351 @@
+//! The store in memory, under the real rules: every unit is decided by [`Batch`].
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use tokio::time::sleep;
+
+use crate::batch::{
+    AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeliveryTried, Snapshot, TryOutcome,
+};
+use crate::engine::Engine;
+use crate::fakes::Ids;
+use crate::generation::{EventKind, Generation, NewAttempt, NewGeneration, Status};
+use crate::id::{AccountId, DeliveryId, EndpointId, GenerationId, NodeId};
+use crate::ledger::{Balance, EntryKind, LedgerEntry};
+use crate::money::Credits;
+use crate::ports::{
+    Backlog, BacklogStore, DeliveryListener, DeliveryStore, GenerationStore, StoreError,
+};
+use crate::webhook::{
+    DeliveryPolicy, DeliveryStatus, EndpointState, EventName, FileUrls, WebhookDelivery,
+    WebhookEndpoint,
+};
+
+/// What happens to a write, in the order in which writes come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Fault {
+    /// Nothing.
+    Pass,
+    /// It is not made.
+    Fail,
+    /// It is made, and the answer is lost.
+    LoseAnswer,
+    /// It is made, and the answer takes this long.
+    Slow(Duration),
+    /// The store panics.
+    Panic,
+}
+
+pub(crate) struct FakeStore {
+    pub(crate) rows: Mutex<Rows>,
+    pub(crate) faults: Mutex<VecDeque<Fault>>,
+    /// Waits before a read of pending deliveries is answered.
+    pub(crate) slow_reads: Mutex<VecDeque<Duration>>,
+    /// Told of deliveries; absent where hints are lost.
+    pub(crate) listener: Mutex<Option<Engine>>,
+    ids: std::sync::Arc<Ids>,
+    files: FileUrls,
+    policy: DeliveryPolicy,
+}
+
+#[derive(Default)]
+pub(crate) struct Rows {
+    pub(crate) balances: HashMap<AccountId, Balance>,
+    pub(crate) generations: BTreeMap<GenerationId, Generation>,
+    pub(crate) owners: HashMap<GenerationId, NodeId>,
+    pub(crate) entries: Vec<LedgerEntry>,
+    pub(crate) endpoints: BTreeMap<EndpointId, WebhookEndpoint>,
+    pub(crate) deliveries: BTreeMap<DeliveryId, WebhookDelivery>,
+    /// What every accept and advance that was taken in said.
+    pub(crate) writes: Vec<Vec<EventKind>>,
+    /// Advances that were refused.
+    pub(crate) refusals: Vec<AdvanceRefusal>,
+}
+
+fn lost() -> StoreError {
+    StoreError::Database("scripted".into())
+}
+
+impl FakeStore {
+    pub(crate) fn new(ids: std::sync::Arc<Ids>) -> Self {
+        let waits = [0, 500, 1500, 3000, 5000].map(Duration::from_millis).to_vec();
+        Self {
+            rows: Mutex::default(),
+            faults: Mutex::default(),
+            slow_reads: Mutex::default(),
+            listener: Mutex::default(),
+            ids,
+            files: FileUrls { base: "https://files.test".to_owned() },
+            policy: DeliveryPolicy { waits, disable_after: 15 },
+        }
+    }
+
+    pub(crate) fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap()
+    }
+
+    pub(crate) fn fault(&self, faults: &[Fault]) {
+        self.faults.lock().unwrap().extend(faults);
+    }
+
+    pub(crate) fn generation(&self, id: GenerationId) -> Generation {
+        self.rows().generations[&id].clone()
+    }
+
+    pub(crate) fn add_account(&self, id: AccountId, thousandths: i64) {
+        let credits = Credits::from_thousandths(thousandths).unwrap();
+        self.rows().balances.insert(id, Balance { credits, seq: 0 });
+    }
+
+    pub(crate) fn add_endpoint(&self, account_id: AccountId, id: EndpointId, url: &str) {
+        let events = EventName::ALL.to_vec();
+        let state = EndpointState { account_id, id, events, enabled: true, exhausted_in_a_row: 0 };
+        let endpoint = WebhookEndpoint {
+            state,
+            url: url.parse().unwrap(),
+            secret: SecretString::from("whsec_0123456789abcdef0123456789abcdef"),
+            created_at: DateTime::UNIX_EPOCH,
+        };
+        self.rows().endpoints.insert(id, endpoint);
+    }
+
+    /// The kinds of the ledger entries of a generation, in order.
+    pub(crate) fn movements(&self, id: GenerationId) -> Vec<EntryKind> {
+        let rows = self.rows();
+        let of = rows.entries.iter().filter(|entry| entry.generation_id == Some(id));
+        of.map(|entry| entry.kind).collect()
+    }
+
+    /// Decides and writes one unit, as the real store does a batch of one.
+    fn unit<T>(&self, decide: impl FnOnce(&mut Batch<'_>) -> T) -> T {
+        let mut rows = self.rows();
+        let generations = rows.generations.values();
+        let snapshot = Snapshot {
+            balances: rows.balances.clone(),
+            generations: generations.map(|g| ((g.account_id, g.id), g.clone())).collect(),
+            endpoints: rows.endpoints.iter().map(|(id, e)| (*id, e.state.clone())).collect(),
+            deliveries: rows.deliveries.iter().map(|(id, d)| (*id, d.clone())).collect(),
+        };
+        let next_id = || self.ids.fresh();
+        let mut batch = Batch::new(snapshot, &next_id, &self.files, &self.policy);
+        let decided = decide(&mut batch);
+        let changes = batch.into_changes();
+        let announced = changes.deliveries.clone();
+        rows.take_in(changes);
+        drop(rows);
+        let listener = self.listener.lock().unwrap().clone();
+        if let Some(engine) = listener.filter(|_| !announced.is_empty()) {
+            engine.committed(announced);
+        }
+        decided
+    }
+
+    async fn write<T>(&self, unit: impl FnOnce() -> T) -> Result<T, StoreError> {
+        let fault = self.faults.lock().unwrap().pop_front().unwrap_or(Fault::Pass);
+        match fault {
+            Fault::Pass => Ok(unit()),
+            Fault::Fail => Err(lost()),
+            Fault::LoseAnswer => {
+                unit();
+                Err(lost())
+            }
+            Fault::Slow(wait) => {
+                let decided = unit();
+                sleep(wait).await;
+                Ok(decided)
+            }
+            Fault::Panic => panic!("scripted panic of the store"),
+        }
+    }
+}
+
+impl Rows {
+    fn take_in(&mut self, changes: Changes) {
+        for generation in changes.inserted {
+            self.generations.insert(generation.id, generation);
+        }
+        for (generation, was) in changes.updated {
+            let row = self.generations.get_mut(&generation.id).unwrap();
+            assert_eq!((row.status(), row.epoch), (was, generation.epoch));
+            *row = generation;
+        }
+        self.entries.extend(changes.entries);
+        for (account_id, before, after) in changes.balances {
+            assert_eq!(self.balances.insert(account_id, after), Some(before));
+        }
+        for delivery in changes.deliveries {
+            self.deliveries.insert(delivery.id, delivery);
+        }
+        for (delivery, _) in changes.tried {
+            self.deliveries.insert(delivery.id, delivery);
+        }
+        for state in changes.endpoints {
+            let row = self.endpoints.get_mut(&state.id).unwrap();
+            row.state = state;
+        }
+    }
+}
+
+#[async_trait]
+impl GenerationStore for FakeStore {
+    async fn accept(
+        &self,
+        new: NewGeneration,
+        first: NewAttempt,
+    ) -> Result<Result<Generation, AcceptRefusal>, StoreError> {
+        self.write(|| {
+            let accepted = self.unit(|batch| batch.accept(new, first));
+            if let Ok(generation) = &accepted {
+                let mut rows = self.rows();
+                rows.owners.insert(generation.id, crate::fakes::NODE);
+                rows.writes.push(vec![EventKind::AttemptStarted]);
+            }
+            accepted
+        })
+        .await
+    }
+
+    async fn advance(
+        &self,
+        advance: Advance,
+    ) -> Result<Result<Generation, AdvanceRefusal>, StoreError> {
+        self.write(|| {
+            let kinds = advance.events.iter().map(|event| event.kind()).collect();
+            let advanced = self.unit(|batch| batch.advance(advance));
+            match &advanced {
+                Ok(_) => self.rows().writes.push(kinds),
+                Err(refusal) => self.rows().refusals.push(refusal.clone()),
+            }
+            advanced
+        })
+        .await
+    }
+
+    async fn find(
+        &self,
+        account_id: AccountId,
+        id: GenerationId,
+    ) -> Result<Option<Generation>, StoreError> {
+        let found = self.rows().generations.get(&id).cloned();
+        Ok(found.filter(|generation| generation.account_id == account_id))
+    }
+
+    async fn adopt_any_account(&self, owner: NodeId) -> Result<u64, StoreError> {
+        let mut rows = self.rows();
+        let mut adopted = Vec::new();
+        for generation in rows.generations.values_mut() {
+            if !generation.status().is_terminal() {
+                generation.epoch += 1;
+                adopted.push(generation.id);
+            }
+        }
+        let count = adopted.len() as u64;
+        rows.owners.extend(adopted.into_iter().map(|id| (id, owner)));
+        Ok(count)
+    }
+
+    async fn list_due_any_account(
+        &self,
+        owner: NodeId,
+        due_before: DateTime<Utc>,
+        after: Option<(DateTime<Utc>, GenerationId)>,
+        limit: u32,
+    ) -> Result<Vec<Generation>, StoreError> {
+        let rows = self.rows();
+        let owned = |generation: &&Generation| rows.owners.get(&generation.id) == Some(&owner);
+        let mut due: Vec<_> = (rows.generations.values().filter(owned))
+            .filter_map(|generation| Some(((generation.due_at()?, generation.id), generation)))
+            .filter(|(key, _)| key.0 < due_before && after.is_none_or(|after| *key > after))
+            .collect();
+        due.sort_by_key(|(key, _)| *key);
+        let page = due.into_iter().take(limit as usize);
+        Ok(page.map(|(_, generation)| generation.clone()).collect())
+    }
+}
+
+#[async_trait]
+impl DeliveryStore for FakeStore {
+    async fn list_due_endpoints_any_account(
+        &self,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<(AccountId, EndpointId)>, StoreError> {
+        let rows = self.rows();
+        let mut due: Vec<_> = (rows.deliveries.values())
+            .filter(|delivery| delivery.status == DeliveryStatus::Pending)
+            .filter(|delivery| delivery.next_try_at <= now)
+            .filter(|delivery| {
+                rows.endpoints.get(&delivery.endpoint_id).is_some_and(|e| e.state.enabled)
+            })
+            .map(|delivery| (delivery.account_id, delivery.endpoint_id))
+            .collect();
+        due.sort();
+        due.dedup();
+        due.truncate(limit as usize);
+        Ok(due)
+    }
+
+    async fn find_endpoint(
+        &self,
+        account_id: AccountId,
+        id: EndpointId,
+    ) -> Result<Option<WebhookEndpoint>, StoreError> {
+        let found = self.rows().endpoints.get(&id).cloned();
+        Ok(found.filter(|endpoint| endpoint.state.account_id == account_id))
+    }
+
+    async fn list_pending(
+        &self,
+        account_id: AccountId,
+        endpoint_id: EndpointId,
+        limit: u32,
+    ) -> Result<Vec<WebhookDelivery>, StoreError> {
+        let mut pending: Vec<_> = (self.rows().deliveries.values())
+            .filter(|delivery| delivery.status == DeliveryStatus::Pending)
+            .filter(|d| d.endpoint_id == endpoint_id && d.account_id == account_id)
+            .cloned()
+            .collect();
+        pending.sort_by_key(|delivery| (delivery.next_try_at, delivery.id));
+        pending.truncate(limit as usize);
+        let wait = self.slow_reads.lock().unwrap().pop_front();
+        if let Some(wait) = wait {
+            sleep(wait).await;
+        }
+        Ok(pending)
+    }
+
+    async fn record_try(
+        &self,
+        account_id: AccountId,
+        tried: DeliveryTried,
+    ) -> Result<Option<TryOutcome>, StoreError> {
+        self.write(|| {
+            let known = self.rows().deliveries.get(&tried.delivery_id).map(|d| d.account_id);
+            assert!(known.is_none_or(|owner| owner == account_id));
+            self.unit(|batch| batch.record_try(tried))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl BacklogStore for FakeStore {
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let rows = self.rows();
+        let count = |status: Status| {
+            rows.generations.values().filter(|g| g.status() == status).count() as u64
+        };
+        let pending = |delivery: &&WebhookDelivery| delivery.status == DeliveryStatus::Pending;
+        Ok(Backlog {
+            pending: count(Status::Pending),
+            processing: count(Status::Processing),
+            generation_due_at: rows.generations.values().filter_map(Generation::due_at).min(),
+            delivery_due_at: rows.deliveries.values().filter(pending).map(|d| d.next_try_at).min(),
+        })
+    }
+}

@@ -1,0 +1,367 @@
+//! What a generation's actor asks of providers and of the output store, and what it makes of
+//! the answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{AsyncContext, Context};
+use providers::{
+    Acceptance, Capabilities, DeliveryMode, Error, JobRef, LookUp, Output, Progress, Provider,
+    Request, SubmitError, Submitted,
+};
+use tokio::time::timeout;
+
+use crate::attempt::Attempt;
+use crate::env::Env;
+use crate::failure::{Failure, FailureCode};
+use crate::generation::{Event, Status, StoredFile};
+use crate::generation_actor::{GenerationActor, RETRY_INITIAL, RETRY_MAX};
+use crate::retry::{Waits, jittered};
+
+/// An inline call that has not been refused by then has been taken: the generation is shown
+/// as processing while the call goes on.
+const INLINE_TAKEN_AFTER: Duration = Duration::from_secs(1);
+/// How often a result is offered to the output store before it is given up.
+const STORE_TRIES: u32 = 4;
+/// Enough for the largest file and a slow disk or bucket.
+const STORE_TIME: Duration = Duration::from_secs(30);
+
+impl GenerationActor {
+    pub(super) fn submit(&mut self, ctx: &mut Context<Self>, attempt: Attempt) {
+        let Some(provider) = self.provider(&attempt) else {
+            return self.conclude(ctx, attempt.number, Error::Unavailable.into());
+        };
+        let inline = self.capabilities(&attempt).delivery == DeliveryMode::Inline;
+        let left = self.time_left(&attempt);
+        let limit = if inline { left } else { left.min(self.env.limits.call) };
+        let request = self.request(&attempt);
+        let number = attempt.number;
+        let call = async move { timeout(limit, provider.submit(&request)).await };
+        self.waits.reset();
+        self.asking = Some(number);
+        self.work(ctx, call, move |actor, result, ctx| {
+            let lost = SubmitError { error: Error::TimedOut, acceptance: Acceptance::Unknown };
+            actor.submitted(ctx, number, result.unwrap_or(Err(lost)));
+        });
+        if inline {
+            ctx.run_later(INLINE_TAKEN_AFTER, move |actor, ctx| {
+                let open = actor.generation.open_attempt();
+                let taken = open.filter(|open| open.number == number && open.job.is_none());
+                if let (Some(attempt), None) = (taken, actor.storing) {
+                    let job = JobRef(attempt.correlation.to_string());
+                    let at = actor.env.clock.now();
+                    actor.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
+                }
+            });
+        }
+    }
+
+    fn submitted(
+        &mut self,
+        ctx: &mut Context<Self>,
+        number: u32,
+        result: Result<Submitted, SubmitError>,
+    ) {
+        self.asking.take_if(|asked| *asked == number);
+        let Some(attempt) = self.generation.attempt(number).cloned() else { return };
+        if !attempt.is_pending() {
+            return self.submitted_late(ctx, &attempt, result);
+        }
+        if self.storing == Some(number) {
+            return; // A callback was faster.
+        }
+        let inline = self.capabilities(&attempt).delivery == DeliveryMode::Inline;
+        match result {
+            Ok(Submitted::Done(output)) => {
+                let job = JobRef(attempt.correlation.to_string());
+                self.store_output(ctx, number, job, output);
+            }
+            Ok(Submitted::Job(job)) => {
+                let at = self.env.clock.now();
+                self.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
+            }
+            Err(SubmitError { error, acceptance: Acceptance::Refused }) => {
+                self.conclude(ctx, number, error.into());
+            }
+            Err(SubmitError { acceptance: Acceptance::Unknown, .. })
+                if inline && self.time_left(&attempt).is_zero() =>
+            {
+                self.conclude(ctx, number, Error::TimedOut.into());
+            }
+            Err(SubmitError { acceptance: Acceptance::Unknown, .. }) => {
+                self.attend(ctx, number);
+            }
+        }
+    }
+
+    /// The answer to a submit whose attempt has been decided meanwhile.
+    fn submitted_late(
+        &mut self,
+        ctx: &mut Context<Self>,
+        attempt: &Attempt,
+        result: Result<Submitted, SubmitError>,
+    ) {
+        match result {
+            Ok(Submitted::Done(_)) => self.discard(ctx, attempt.number),
+            Ok(Submitted::Job(job)) if self.generation.status() == Status::Canceled => {
+                self.cancel_job(ctx, attempt, job);
+            }
+            Ok(Submitted::Job(_)) | Err(_) => self.finish_if_over(ctx),
+        }
+    }
+
+    /// Finds out whether a submit whose answer was lost has been accepted. It is never
+    /// repeated unless the provider says that it knows of none.
+    pub(super) fn reconcile(&mut self, ctx: &mut Context<Self>, attempt: Attempt) {
+        let number = attempt.number;
+        if self.time_left(&attempt).is_zero() {
+            return self.conclude(ctx, number, Error::TimedOut.into());
+        }
+        let Some(provider) = self.provider(&attempt) else {
+            return self.conclude(ctx, number, Error::Unavailable.into());
+        };
+        let capabilities = self.capabilities(&attempt);
+        match (capabilities.look_up, capabilities.delivery) {
+            (true, _) => {}
+            (false, DeliveryMode::Inline) => {
+                // The result was in the answer that is gone.
+                return self.conclude(ctx, number, Error::Unavailable.into());
+            }
+            (false, DeliveryMode::Polling | DeliveryMode::Callback) => {
+                // Only a callback can tell; otherwise the deadline decides.
+                let left = self.time_left(&attempt);
+                return self.look_later(ctx, left);
+            }
+        }
+        let (request, limit) = (self.request(&attempt), self.env.limits.call);
+        let call = async move { timeout(limit, provider.look_up(&request)).await };
+        self.asking = Some(number);
+        self.work(ctx, call, move |actor, result, ctx| {
+            actor.asking.take_if(|asked| *asked == number);
+            let open = actor.generation.attempt(number).is_some_and(Attempt::is_pending);
+            match result.unwrap_or(Err(Error::TimedOut)) {
+                _ if !open => actor.finish_if_over(ctx),
+                Ok(LookUp::Found(job)) => {
+                    let at = actor.env.clock.now();
+                    actor.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
+                }
+                Ok(LookUp::Absent) if actor.repeated == Some(number) => {
+                    // It gets lost again and again; nothing runs, so others can be asked.
+                    actor.conclude(ctx, number, Error::Unavailable.into());
+                }
+                Ok(LookUp::Absent) => {
+                    actor.repeated = Some(number);
+                    actor.fresh = true;
+                    actor.go_on(ctx);
+                }
+                Err(_) => {
+                    let wait = actor.next_wait();
+                    actor.look_later(ctx, wait);
+                }
+            }
+        });
+    }
+
+    fn look_later(&mut self, ctx: &mut Context<Self>, wait: Duration) {
+        self.set_timer(ctx, wait, Self::step);
+    }
+
+    /// Sets the next poll of the attempt's job. `first` overrules the usual wait.
+    pub(super) fn await_job(
+        &mut self,
+        ctx: &mut Context<Self>,
+        attempt: &Attempt,
+        first: Option<Duration>,
+    ) {
+        let calls_back = self.capabilities(attempt).delivery == DeliveryMode::Callback
+            && self.env.callbacks.url(&self.generation, attempt.number).is_some();
+        let wait = match first {
+            Some(wait) => wait,
+            None if calls_back => jittered(self.env.limits.poll_max, self.env.ids.spread()),
+            None => self.next_wait(),
+        };
+        let (number, wait) = (attempt.number, wait.min(self.time_left(attempt)));
+        self.set_timer(ctx, wait, move |actor, ctx| actor.poll(ctx, number));
+    }
+
+    fn poll(&mut self, ctx: &mut Context<Self>, number: u32) {
+        let Some(attempt) = self.generation.attempt(number).cloned() else { return };
+        let (Some(provider), Some(job)) = (self.provider(&attempt), attempt.job.clone()) else {
+            return self.conclude(ctx, number, Error::Unavailable.into());
+        };
+        if self.time_left(&attempt).is_zero() {
+            self.cancel_job(ctx, &attempt, job);
+            return self.give_up(ctx, number);
+        }
+        let (room, limit) = (self.env.polls.get(&attempt.provider).cloned(), self.env.limits.call);
+        let call = timeout(self.time_left(&attempt), async move {
+            let _room = match room {
+                Some(room) => room.acquire_owned().await.ok(),
+                None => None,
+            };
+            timeout(limit, provider.poll(&job)).await.unwrap_or(Err(Error::TimedOut))
+        });
+        self.work(ctx, call, move |actor, result, ctx| {
+            // A poll that could not be made says nothing about the job.
+            let waiting = Progress::Waiting { retry_after: None };
+            let answer = result.unwrap_or(Err(Error::TimedOut));
+            actor.progressed(ctx, number, None, answer.unwrap_or(waiting));
+        });
+    }
+
+    /// Takes in how a job is doing, from a poll or a callback.
+    pub(super) fn progressed(
+        &mut self,
+        ctx: &mut Context<Self>,
+        number: u32,
+        news_job: Option<JobRef>,
+        progress: Progress,
+    ) {
+        let Some(attempt) = self.generation.attempt(number).cloned() else { return };
+        if self.storing == Some(number) {
+            return;
+        }
+        if !attempt.is_pending() {
+            return match progress {
+                Progress::Done(_) => self.discard(ctx, number),
+                Progress::Waiting { .. } if self.watches(&attempt) => {
+                    self.await_job(ctx, &attempt, None);
+                }
+                Progress::Waiting { .. } | Progress::Failed(_) | Progress::Canceled => {
+                    self.finish_if_over(ctx);
+                }
+            };
+        }
+        let job = attempt.job.clone().or(news_job);
+        match (progress, job) {
+            (Progress::Done(output), Some(job)) => self.store_output(ctx, number, job, output),
+            (Progress::Failed(error), _) => self.conclude(ctx, number, error.into()),
+            (Progress::Canceled, _) => {
+                let error = Error::Failed("The provider canceled the job.".to_owned());
+                self.conclude(ctx, number, error.into());
+            }
+            (Progress::Waiting { .. }, Some(job)) if attempt.job.is_none() => {
+                let at = self.env.clock.now();
+                self.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
+            }
+            (Progress::Waiting { retry_after }, _) => {
+                let (min, max) = (self.env.limits.poll_initial, self.env.limits.poll_max);
+                let wish = retry_after.map(|wish| wish.max(min).min(max));
+                self.await_job(ctx, &attempt, wish);
+            }
+            (Progress::Done(_), None) => {}
+        }
+    }
+
+    /// Stores a result, and only then says that the generation succeeded.
+    fn store_output(&mut self, ctx: &mut Context<Self>, number: u32, job: JobRef, output: Output) {
+        self.storing = Some(number);
+        self.clear_timer(ctx);
+        let (env, predict_time) = (Arc::clone(&self.env), output.predict_time);
+        let folder = env.outputs.folder(self.generation.account_id, self.generation.id);
+        let stored = async move { store_files(&env, &folder, output).await };
+        self.work(ctx, stored, move |actor, result, ctx| {
+            let at = actor.env.clock.now();
+            match result {
+                Ok(outputs) => {
+                    let accepted = Event::Accepted { attempt: number, job, at };
+                    let completed = Event::Completed { attempt: number, outputs, predict_time, at };
+                    actor.write(ctx, vec![accepted, completed]);
+                }
+                Err(failure) => {
+                    actor.storing = None;
+                    actor.conclude(ctx, number, failure);
+                }
+            }
+        });
+    }
+
+    /// Tells the provider to stop a job that nobody wants any more. Best effort.
+    pub(super) fn cancel_job(&mut self, ctx: &mut Context<Self>, attempt: &Attempt, job: JobRef) {
+        let provider = self.provider(attempt).filter(|_| self.capabilities(attempt).cancel);
+        let Some(provider) = provider else { return self.finish_if_over(ctx) };
+        let limit = self.env.limits.call;
+        let call = async move { timeout(limit, provider.cancel(&job)).await };
+        self.work(ctx, call, |actor, _, ctx| actor.finish_if_over(ctx));
+    }
+
+    /// The attempt's time is over.
+    fn give_up(&mut self, ctx: &mut Context<Self>, number: u32) {
+        if self.generation.attempt(number).is_some_and(Attempt::is_pending) {
+            self.conclude(ctx, number, Error::TimedOut.into());
+        } else {
+            self.finish_if_over(ctx);
+        }
+    }
+
+    pub(super) fn time_left(&self, attempt: &Attempt) -> Duration {
+        let left = attempt.deadline_at.min(self.generation.deadline_at) - self.env.clock.now();
+        left.to_std().unwrap_or_default()
+    }
+
+    fn provider(&self, attempt: &Attempt) -> Option<Arc<dyn Provider>> {
+        self.env.registry.get(attempt.provider).cloned()
+    }
+
+    pub(super) fn capabilities(&self, attempt: &Attempt) -> Capabilities {
+        let none = Capabilities { delivery: DeliveryMode::Polling, cancel: false, look_up: false };
+        self.env.registry.get(attempt.provider).map_or(none, |provider| {
+            provider.capabilities(&attempt.raw_model, self.generation.media)
+        })
+    }
+
+    fn request(&self, attempt: &Attempt) -> Request {
+        let input = &self.generation.input;
+        Request {
+            correlation: attempt.correlation,
+            submitted_at: attempt.submitted_at,
+            model: attempt.raw_model.clone(),
+            media: self.generation.media,
+            prompt: input.prompt.clone(),
+            ratio: input.ratio.clone(),
+            format: input.format,
+            count: input.count,
+            input_files: input.input_files.clone(),
+            last_frame: input.last_frame.clone(),
+            duration_ms: input.duration_ms,
+            resolution: input.resolution.clone(),
+            audio: input.audio,
+            options: input.options.clone(),
+            callback: self.env.callbacks.url(&self.generation, attempt.number),
+        }
+    }
+}
+
+async fn store_files(env: &Env, folder: &str, output: Output) -> Result<Vec<StoredFile>, Failure> {
+    if output.files.is_empty() {
+        return Err(Error::Protocol("no files".to_owned()).into());
+    }
+    let mut stored = Vec::with_capacity(output.files.len());
+    for (index, file) in output.files.into_iter().enumerate() {
+        let bytes = file.bytes.len() as u64;
+        if bytes > env.limits.output_bytes_max {
+            let message = "The output is larger than this server accepts.";
+            return Err(Failure::new(FailureCode::OutputProcessingFailed, message));
+        }
+        let key = format!("{folder}/{index}.{}", file.format.as_str());
+        put(env, &key, file.bytes).await?;
+        stored.push(StoredFile { key, bytes });
+    }
+    Ok(stored)
+}
+
+async fn put(env: &Env, key: &str, bytes: bytes::Bytes) -> Result<(), Failure> {
+    let mut waits = Waits::new(RETRY_INITIAL, RETRY_MAX);
+    for left in (0..STORE_TRIES).rev() {
+        match timeout(STORE_TIME, env.outputs.put(key, bytes.clone())).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => tracing::warn!(%error, left, "an output could not be stored"),
+            Err(_) => tracing::warn!(left, "an output was not stored in time"),
+        }
+        if left > 0 {
+            tokio::time::sleep(waits.next(env.ids.spread())).await;
+        }
+    }
+    let message = "The output could not be stored.";
+    Err(Failure::new(FailureCode::OutputProcessingFailed, message))
+}

@@ -1,0 +1,54 @@
+//! One newtype over a UUID per entity, so that ids cannot be mixed up.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// Reads the hyphenated form; anything else is `None`.
+            pub fn parse(text: &str) -> Option<Self> {
+                // Uuid also reads braces, URNs and bare hex: one id, one spelling.
+                (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten().map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+    };
+}
+
+id!(
+    /// The tenant.
+    AccountId
+);
+id!(
+    /// A credential of an account.
+    ApiKeyId
+);
+id!(
+    /// One accepted request for output.
+    GenerationId
+);
+id!(
+    /// A customer's webhook URL.
+    EndpointId
+);
+id!(
+    /// One event for one webhook endpoint.
+    DeliveryId
+);
+id!(
+    /// One run of the server process, the owner of what it has in flight.
+    NodeId
+);

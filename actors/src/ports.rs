@@ -1,0 +1,370 @@
+//! What the domain needs from outside, and nothing more.
+//!
+//! Each method of a store is one unit of work: all of it becomes durable, or none. Units
+//! that are in flight together may share a commit; the caller sees none of that.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use url::Url;
+use uuid::Uuid;
+
+use crate::account::Account;
+use crate::api_key::{ApiKey, KeyStatus, Rotated, Rotation};
+use crate::batch::{AcceptRefusal, Advance, AdvanceRefusal, DeliveryTried, TryOutcome};
+use crate::generation::{Generation, NewAttempt, NewGeneration};
+use crate::id::{AccountId, ApiKeyId, EndpointId, GenerationId, NodeId};
+use crate::ledger::LedgerEntry;
+use crate::money::Credits;
+use crate::webhook::{WebhookDelivery, WebhookEndpoint};
+
+/// Makes ids.
+pub trait IdSource: Send + Sync {
+    /// A UUIDv7: later ones sort after earlier ones, so rows are appended, not scattered.
+    fn next(&self) -> Uuid;
+    /// A number uniform in `0.0..1.0`, for spreading waits.
+    fn spread(&self) -> f64;
+}
+
+/// The store could not do it. Absence and refusals are not errors, they are answers.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A row that makes no sense; names it.
+    #[error("corrupt row: {0}")]
+    Corrupt(String),
+    /// Too much is waiting to be written; nothing was.
+    #[error("the store is overloaded")]
+    Overloaded,
+    /// The database failed. Whether the unit became durable is not known.
+    #[error("the database failed")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Generations, with their attempts, credit and announcements.
+#[async_trait]
+pub trait GenerationStore: Send + Sync {
+    /// Writes a new generation, its first attempt and its reservation. The attempt is on
+    /// disk before the request can leave.
+    async fn accept(
+        &self,
+        new: NewGeneration,
+        first: NewAttempt,
+    ) -> Result<Result<Generation, AcceptRefusal>, StoreError>;
+
+    /// Takes facts in, settles the credit and writes webhook deliveries, together. May be
+    /// repeated: a repetition finds the generation where the facts are illegal.
+    async fn advance(
+        &self,
+        advance: Advance,
+    ) -> Result<Result<Generation, AdvanceRefusal>, StoreError>;
+
+    /// Reads one.
+    async fn find(
+        &self,
+        account_id: AccountId,
+        id: GenerationId,
+    ) -> Result<Option<Generation>, StoreError>;
+
+    /// Takes over every generation in flight, at start: each gets `owner` and a higher epoch.
+    /// Answers how many.
+    async fn adopt_any_account(&self, owner: NodeId) -> Result<u64, StoreError>;
+
+    /// Generations of `owner` in flight and due before `due_before`, in the order in which
+    /// they are due, after the last one of the page before.
+    async fn list_due_any_account(
+        &self,
+        owner: NodeId,
+        due_before: DateTime<Utc>,
+        after: Option<(DateTime<Utc>, GenerationId)>,
+        limit: u32,
+    ) -> Result<Vec<Generation>, StoreError>;
+}
+
+/// Accounts and their credit, as an operator handles them. Rare units, each a transaction.
+#[async_trait]
+pub trait AccountStore: Send + Sync {
+    /// Writes a new account, whose balance is zero, and its first grant if there is one.
+    /// Answers it as it stands then.
+    async fn create_account(
+        &self,
+        account: Account,
+        grant: Option<Grant>,
+    ) -> Result<Account, StoreError>;
+
+    /// Writes the very first account with its grant and its key, together, unless there is an
+    /// account already. Answers whether it did. Of several processes that do this at once,
+    /// one does it.
+    async fn create_first_account(
+        &self,
+        account: Account,
+        grant: Grant,
+        key: ApiKey,
+    ) -> Result<bool, StoreError>;
+
+    /// Whether there is any account.
+    async fn has_accounts(&self) -> Result<bool, StoreError>;
+
+    /// Reads one.
+    async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
+
+    /// A page of all accounts, oldest first, after the last one of the page before.
+    async fn list_accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError>;
+
+    /// Grants credit once per key, over all accounts. A repetition with the same account and
+    /// amount answers the entry that exists.
+    async fn grant(
+        &self,
+        account_id: AccountId,
+        grant: Grant,
+    ) -> Result<Result<LedgerEntry, GrantRefusal>, StoreError>;
+
+    /// A page of the account's entries, first to last, after the number `after_seq`. Entries
+    /// are only ever appended, so pages read one after another are a history without gaps.
+    async fn list_entries(
+        &self,
+        account_id: AccountId,
+        after_seq: i64,
+        limit: u32,
+    ) -> Result<Vec<LedgerEntry>, StoreError>;
+}
+
+/// Credit to be granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// How much.
+    pub amount: Credits,
+    /// Makes it happen once.
+    pub key: String,
+    /// For people.
+    pub description: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// Why credit was not granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrantRefusal {
+    /// No such account.
+    #[error("no such account")]
+    UnknownAccount,
+    /// The key was used for another account or amount.
+    #[error("the key was already used for another account or amount")]
+    KeyConflict,
+    /// The balance would exceed its maximum.
+    #[error("the balance would exceed 9999999.999")]
+    TooLarge,
+}
+
+/// API keys.
+#[async_trait]
+pub trait KeyStore: Send + Sync {
+    /// Writes a new key, up to `keys_max` of the account that are not revoked or expired.
+    async fn create_key(
+        &self,
+        key: ApiKey,
+        keys_max: u32,
+    ) -> Result<Result<(), KeyRefusal>, StoreError>;
+
+    /// Every key with this prefix: several may share one.
+    async fn list_keys_by_prefix_any_account(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Reads one.
+    async fn find_key_any_account(&self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
+
+    /// Every key of an account, newest first.
+    async fn list_keys(&self, account_id: AccountId) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Replaces an active key ([`ApiKey::rotate`]) and writes both.
+    async fn rotate_key(
+        &self,
+        account_id: AccountId,
+        id: ApiKeyId,
+        rotation: Rotation,
+    ) -> Result<Result<Rotated, KeyRefusal>, StoreError>;
+
+    /// Disables a key for good. Answers whether it existed; repeating it changes nothing.
+    async fn revoke_key(
+        &self,
+        account_id: AccountId,
+        id: ApiKeyId,
+        at: DateTime<Utc>,
+    ) -> Result<bool, StoreError>;
+
+    /// Removes a key. Answers whether it existed.
+    async fn delete_key(&self, account_id: AccountId, id: ApiKeyId) -> Result<bool, StoreError>;
+
+    /// Notes when keys were last used; an older time than the noted one changes nothing.
+    async fn touch_keys(&self, used: Vec<(ApiKeyId, DateTime<Utc>)>) -> Result<(), StoreError>;
+}
+
+/// Why a key was not made or replaced.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRefusal {
+    /// No such account.
+    #[error("no such account")]
+    UnknownAccount,
+    /// No such key.
+    #[error("no such key")]
+    UnknownKey,
+    /// Only active keys can be rotated.
+    #[error("only an active key can be rotated, this one is {}", .0.as_str())]
+    NotActive(KeyStatus),
+    /// The account has as many keys as it may.
+    #[error("the account already has {0} keys")]
+    TooMany(u32),
+}
+
+/// Webhook endpoints, as an operator handles them.
+#[async_trait]
+pub trait EndpointStore: Send + Sync {
+    /// Writes a new endpoint, up to `endpoints_max` of the account.
+    async fn create_endpoint(
+        &self,
+        endpoint: WebhookEndpoint,
+        endpoints_max: u32,
+    ) -> Result<Result<(), EndpointRefusal>, StoreError>;
+
+    /// Every endpoint of an account, newest first.
+    async fn list_endpoints(
+        &self,
+        account_id: AccountId,
+    ) -> Result<Vec<WebhookEndpoint>, StoreError>;
+
+    /// Enables or disables one; enabling starts its count of exhausted deliveries again.
+    /// Answers whether it existed.
+    async fn set_endpoint_enabled(
+        &self,
+        account_id: AccountId,
+        id: EndpointId,
+        enabled: bool,
+    ) -> Result<bool, StoreError>;
+
+    /// Removes one with its deliveries. Answers whether it existed.
+    async fn delete_endpoint(
+        &self,
+        account_id: AccountId,
+        id: EndpointId,
+    ) -> Result<bool, StoreError>;
+
+    /// Whose endpoint it is: for an operator who has only its id.
+    async fn find_endpoint_owner_any_account(
+        &self,
+        id: EndpointId,
+    ) -> Result<Option<AccountId>, StoreError>;
+}
+
+/// Why an endpoint was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointRefusal {
+    /// No such account.
+    #[error("no such account")]
+    UnknownAccount,
+    /// The account has as many endpoints as it may.
+    #[error("the account already has {0} webhook endpoints")]
+    TooMany(u32),
+}
+
+/// Webhook deliveries that wait to be sent.
+#[async_trait]
+pub trait DeliveryStore: Send + Sync {
+    /// Enabled endpoints with a delivery that is due.
+    async fn list_due_endpoints_any_account(
+        &self,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<(AccountId, EndpointId)>, StoreError>;
+
+    /// Reads an endpoint.
+    async fn find_endpoint(
+        &self,
+        account_id: AccountId,
+        id: EndpointId,
+    ) -> Result<Option<WebhookEndpoint>, StoreError>;
+
+    /// Pending deliveries of an endpoint, oldest first, whether due or waiting for a retry.
+    async fn list_pending(
+        &self,
+        account_id: AccountId,
+        endpoint_id: EndpointId,
+        limit: u32,
+    ) -> Result<Vec<WebhookDelivery>, StoreError>;
+
+    /// Writes the result of a try, and disables the endpoint when it was one too many.
+    /// `None` when delivery or endpoint are gone.
+    async fn record_try(
+        &self,
+        account_id: AccountId,
+        tried: DeliveryTried,
+    ) -> Result<Option<TryOutcome>, StoreError>;
+}
+
+/// What is waiting, for metrics and readiness.
+#[async_trait]
+pub trait BacklogStore: Send + Sync {
+    /// Counts and oldest times of everything that is in flight or due.
+    async fn backlog(&self) -> Result<Backlog, StoreError>;
+}
+
+/// What is waiting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Generations that no provider has taken.
+    pub pending: u64,
+    /// Generations that a provider has taken.
+    pub processing: u64,
+    /// When the generation that is due first is due.
+    pub generation_due_at: Option<DateTime<Utc>>,
+    /// When the delivery of an enabled endpoint that is due first is due.
+    pub delivery_due_at: Option<DateTime<Utc>>,
+}
+
+/// Is told of deliveries that have just become durable, so that they leave at once. A hint:
+/// the rows are the fact, and are found by asking too.
+pub trait DeliveryListener: Send + Sync {
+    /// Called after the commit, in its order; must not block.
+    fn committed(&self, deliveries: Vec<WebhookDelivery>);
+}
+
+/// Where outputs are kept.
+#[async_trait]
+pub trait OutputStore: Send + Sync {
+    /// Stores a file durably; storing the same key again replaces it.
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError>;
+    /// The unguessable folder of a generation's outputs, always the same for the same id, so
+    /// that storing twice leaves nothing behind.
+    fn folder(&self, account_id: AccountId, id: GenerationId) -> String;
+}
+
+/// Sends a webhook to a customer.
+#[async_trait]
+pub trait WebhookSender: Send + Sync {
+    /// One try. Never an error: whatever happens is a reply.
+    async fn post(&self, url: &Url, headers: Vec<(&'static str, String)>, body: Bytes) -> Reply;
+}
+
+/// What came of one HTTP try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status, when there was an answer.
+    pub status: Option<u16>,
+    /// Why there was none, or why it was not taken.
+    pub error: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Gives the URL under which a provider may call us about an attempt; `None` when this
+/// provider cannot reach us.
+pub trait CallbackUrls: Send + Sync {
+    /// The URL, with an unguessable token of its own for every attempt.
+    fn url(&self, generation: &Generation, attempt: u32) -> Option<Url>;
+}
