@@ -3,3 +3,12 @@
 //! Modules stand in reading order. What has to be decided is decided in `actors`; what providers
 //! say is translated in `providers`.
 
+pub mod clock;
+pub mod config;
+pub mod ids;
+pub mod secrets;
+pub mod telemetry;
+pub mod address_guard;
+pub mod catalogue_file;
+pub mod outputs;
+pub mod webhook_sender;

@@ -1,0 +1,466 @@
+//! The settings: one struct per concern, read once at the start and passed down as values.
+//!
+//! `config/default.toml` is compiled in and is the reference of every key. A `--config` file,
+//! the environment and the command line change it, in this order. Each key is named exactly
+//! once below, with its type and range beside it; what is in a source and not read here is
+//! unknown and refused. All problems are reported together, each with where it came from.
+
+mod proxies;
+mod reader;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+pub use self::proxies::TrustedProxies;
+use self::reader::Reader;
+
+/// Every setting with its default and what it is for.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// A day: longer than anything here should wait.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub server: ServerConfig,
+    pub operator: OperatorConfig,
+    pub storage: StorageConfig,
+    pub writer: WriterConfig,
+    pub auth: AuthConfig,
+    pub generation: GenerationConfig,
+    pub webhooks: WebhooksConfig,
+    pub sandbox: SandboxConfig,
+    pub catalogue: CatalogueConfig,
+    pub limits: LimitsConfig,
+    pub secrets: SecretsConfig,
+    pub log: LogConfig,
+}
+
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    pub listen: SocketAddr,
+    /// As configured; [`ServerConfig::public_url`] has the one to use.
+    pub configured_public_url: Option<Url>,
+    pub workers: usize,
+    pub body_limit_bytes: usize,
+    pub body_timeout: Duration,
+    pub head_timeout: Duration,
+    pub keep_alive: Duration,
+    pub shutdown_timeout: Duration,
+    pub trusted_proxies: TrustedProxies,
+    pub region: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct OperatorConfig {
+    /// Absent: turned off.
+    pub listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Clone)]
+pub struct StorageConfig {
+    /// Absolute.
+    pub data_dir: PathBuf,
+    pub database: Database,
+    pub database_connections: u32,
+}
+
+/// Which database holds the state.
+#[derive(Debug, Clone)]
+pub enum Database {
+    /// An absolute path.
+    Sqlite(PathBuf),
+    /// The whole URL, which usually holds a password.
+    Postgres(SecretString),
+}
+
+#[derive(Debug, Clone)]
+pub struct WriterConfig {
+    pub batch_max: usize,
+    pub queue_max: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct AuthConfig {
+    pub bcrypt_cost: u32,
+    pub bcrypt_threads: usize,
+    pub bcrypt_queue_max: usize,
+    pub cache_max: usize,
+    pub recheck: Duration,
+    pub failures_per_minute: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct GenerationConfig {
+    pub image_attempt_timeout: Duration,
+    pub image_timeout: Duration,
+    pub video_attempt_timeout: Duration,
+    pub video_timeout: Duration,
+    pub submit_timeout: Duration,
+    pub answer_timeout: Duration,
+    pub attempts_max: u32,
+    pub restarts_max: u32,
+    pub poll_initial: Duration,
+    pub poll_max: Duration,
+    pub polls_in_flight_max: usize,
+    pub engine_threads: usize,
+    pub store_output_bytes_max: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct WebhooksConfig {
+    pub allow_private_targets: bool,
+    pub timeout: Duration,
+    /// The wait before each try; never empty.
+    pub waits: Vec<Duration>,
+    pub disable_after: u32,
+    pub in_flight_max_per_endpoint: usize,
+    pub response_bytes_max: usize,
+    pub endpoints_max: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct SandboxConfig {
+    pub enabled: bool,
+    /// Absolute.
+    pub submissions_log: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+pub struct CatalogueConfig {
+    /// Absolute.
+    pub directory: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+pub struct LimitsConfig {
+    pub keys_max: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct SecretsConfig {
+    /// 64 hexadecimal digits; absent: the file in the data directory.
+    pub master_key: Option<SecretString>,
+}
+
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// Known to be a filter that the subscriber accepts.
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What the command line says; it wins over everything else.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    pub listen: Option<String>,
+    pub data_dir: Option<String>,
+    pub database_url: Option<String>,
+}
+
+/// Everything that is wrong with the settings, one line each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigProblems(pub Vec<String>);
+
+impl fmt::Display for ConfigProblems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration cannot be used:")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+    }
+}
+
+impl std::error::Error for ConfigProblems {}
+
+impl Config {
+    /// Reads the settings from all their sources; the one place that looks at the environment.
+    ///
+    /// # Errors
+    /// All problems of all sources together; a file that cannot be read is reported alone.
+    pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigProblems> {
+        Self::load_from(file, std::env::vars_os(), overrides)
+    }
+
+    fn load_from(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        overrides: &Overrides,
+    ) -> Result<Self, ConfigProblems> {
+        let mut reader = Reader::new(file, environment, overrides)?;
+        let config = Self {
+            server: ServerConfig::read(&mut reader),
+            operator: OperatorConfig::read(&mut reader),
+            storage: StorageConfig::read(&mut reader),
+            writer: WriterConfig::read(&mut reader),
+            auth: AuthConfig::read(&mut reader),
+            generation: GenerationConfig::read(&mut reader),
+            webhooks: WebhooksConfig::read(&mut reader),
+            sandbox: SandboxConfig {
+                enabled: reader.flag("sandbox.enabled"),
+                submissions_log: reader.path("sandbox.submissions_log"),
+            },
+            catalogue: CatalogueConfig { directory: reader.path("catalogue.directory") },
+            limits: LimitsConfig { keys_max: reader.integer("limits.keys_max", 1..=100_000) },
+            secrets: SecretsConfig::read(&mut reader),
+            log: LogConfig::read(&mut reader),
+        };
+        if config.server.listen.port() != 0
+            && config.operator.listen.is_some_and(|listen| clash(listen, config.server.listen))
+        {
+            reader.problem("operator.listen", "must differ from `server.listen`");
+        }
+        reader.finish()?;
+        Ok(config)
+    }
+}
+
+impl ServerConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let listen =
+            reader.parsed("server.listen", |text| text.parse::<SocketAddr>().ok(), ADDRESS);
+        if listen.is_none() {
+            reader.problem("server.listen", "is needed");
+        }
+        Self {
+            listen: listen.unwrap_or(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)),
+            configured_public_url: reader.parsed(
+                "server.public_url",
+                origin,
+                "https://host or http://host:port, without path, user or query",
+            ),
+            workers: reader.threads("server.workers"),
+            body_limit_bytes: reader.integer("server.body_limit_bytes", 1024..=16 << 20),
+            body_timeout: reader.millis("server.body_timeout_ms", 100..=600_000),
+            head_timeout: reader.millis("server.head_timeout_ms", 100..=60_000),
+            keep_alive: reader.millis("server.keep_alive_ms", 0..=600_000),
+            shutdown_timeout: reader.millis("server.shutdown_timeout_ms", 0..=600_000),
+            trusted_proxies: TrustedProxies::new(reader.list(
+                "server.trusted_proxies",
+                proxies::network,
+                "addresses or networks such as 10.0.0.0/8",
+            )),
+            region: reader
+                .parsed("server.region", region, "1 to 32 lower-case letters, digits or dashes")
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The start of every link to this server, ending in a slash.
+    ///
+    /// `bound` is the address really listened on: `listen` may ask for port 0, which tests do.
+    /// An address that stands for all of this machine's is no address to call, so the loopback
+    /// takes its place; whoever is elsewhere has to set `server.public_url`.
+    pub fn public_url(&self, bound: SocketAddr) -> Url {
+        if let Some(url) = &self.configured_public_url {
+            return url.clone();
+        }
+        let ip = match bound.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        Url::parse(&format!("http://{}/", SocketAddr::new(ip, bound.port())))
+            .expect("an address with a port makes a URL")
+    }
+}
+
+impl OperatorConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let listen = reader.parsed("operator.listen", |text| text.parse().ok(), ADDRESS);
+        Self { listen }
+    }
+}
+
+impl StorageConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let data_dir = reader.path("storage.data_dir");
+        if data_dir.is_none() {
+            reader.problem("storage.data_dir", "is needed");
+        }
+        let data_dir = data_dir.unwrap_or_default();
+        let url = reader.secret("storage.database_url");
+        let database = match url.as_ref().map(|url| url.expose_secret()) {
+            None => Some(Database::Sqlite(data_dir.join("babysea.db"))),
+            Some(text) => Database::parse(text),
+        };
+        if database.is_none() {
+            reader.problem(
+                "storage.database_url",
+                "must be postgres://user:password@host/database or sqlite:PATH",
+            );
+        }
+        Self {
+            database: database.unwrap_or(Database::Sqlite(PathBuf::new())),
+            database_connections: reader.integer("storage.database_connections", 1..=1000),
+            data_dir,
+        }
+    }
+
+    /// Where outputs are kept.
+    pub fn outputs_dir(&self) -> PathBuf {
+        self.data_dir.join("outputs")
+    }
+}
+
+impl Database {
+    fn parse(text: &str) -> Option<Self> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Url::parse(text).is_ok().then(|| Self::Postgres(SecretString::from(text)));
+        }
+        let path = text.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        // A database in memory is not kept, and each connection would see one of its own.
+        if path.is_empty() || path.contains(":memory:") || path.contains('?') {
+            return None;
+        }
+        std::path::absolute(path).ok().map(Self::Sqlite)
+    }
+}
+
+impl WriterConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let writer = Self {
+            batch_max: reader.integer("writer.batch_max", 1..=4096),
+            queue_max: reader.integer("writer.queue_max", 1..=1_000_000),
+        };
+        reader.not_above("writer.batch_max", "writer.queue_max");
+        writer
+    }
+}
+
+impl AuthConfig {
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            bcrypt_cost: reader.integer("auth.bcrypt_cost", 4..=15),
+            bcrypt_threads: reader.threads("auth.bcrypt_threads"),
+            bcrypt_queue_max: reader.integer("auth.bcrypt_queue_max", 1..=65_536),
+            cache_max: reader.integer("auth.cache_max", 1..=10_000_000),
+            recheck: reader.millis("auth.recheck_ms", 10..=1000),
+            failures_per_minute: reader.integer("auth.failures_per_minute", 1..=1_000_000),
+        }
+    }
+}
+
+impl GenerationConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let generation = Self {
+            image_attempt_timeout: reader.millis("generation.image_attempt_timeout_ms", 1..=DAY_MS),
+            image_timeout: reader.millis("generation.image_timeout_ms", 1..=DAY_MS),
+            video_attempt_timeout: reader.millis("generation.video_attempt_timeout_ms", 1..=DAY_MS),
+            video_timeout: reader.millis("generation.video_timeout_ms", 1..=DAY_MS),
+            submit_timeout: reader.millis("generation.submit_timeout_ms", 1..=DAY_MS),
+            answer_timeout: reader.millis("generation.answer_timeout_ms", 1..=DAY_MS),
+            attempts_max: reader.integer("generation.attempts_max", 1..=100),
+            restarts_max: reader.integer("generation.restarts_max", 0..=100),
+            poll_initial: reader.millis("generation.poll_initial_ms", 1..=DAY_MS),
+            poll_max: reader.millis("generation.poll_max_ms", 1..=DAY_MS),
+            polls_in_flight_max: reader.integer("generation.polls_in_flight_max", 1..=100_000),
+            engine_threads: reader.threads("generation.engine_threads"),
+            store_output_bytes_max: reader
+                .integer("generation.store_output_bytes_max", 1024..=16 << 30),
+        };
+        for (shorter, longer) in [
+            ("generation.image_attempt_timeout_ms", "generation.image_timeout_ms"),
+            ("generation.video_attempt_timeout_ms", "generation.video_timeout_ms"),
+            ("generation.submit_timeout_ms", "generation.image_attempt_timeout_ms"),
+            ("generation.submit_timeout_ms", "generation.video_attempt_timeout_ms"),
+            ("generation.poll_initial_ms", "generation.poll_max_ms"),
+        ] {
+            reader.not_above(shorter, longer);
+        }
+        generation
+    }
+}
+
+impl WebhooksConfig {
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            allow_private_targets: reader.flag("webhooks.allow_private_targets"),
+            timeout: reader.millis("webhooks.timeout_ms", 1..=60_000),
+            waits: reader.waits("webhooks.waits_ms"),
+            disable_after: reader.integer("webhooks.disable_after", 1..=1000),
+            in_flight_max_per_endpoint: reader
+                .integer("webhooks.in_flight_max_per_endpoint", 1..=1000),
+            response_bytes_max: reader.integer("webhooks.response_bytes_max", 1024..=1 << 20),
+            endpoints_max: reader.integer("webhooks.endpoints_max", 1..=1000),
+        }
+    }
+}
+
+impl SecretsConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let master_key = reader.secret("secrets.master_key");
+        let well_formed = |key: &SecretString| {
+            let text = key.expose_secret();
+            text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        if master_key.as_ref().is_some_and(|key| !well_formed(key)) {
+            reader.problem("secrets.master_key", "must be 64 hexadecimal digits");
+        }
+        Self { master_key }
+    }
+}
+
+impl LogConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let filter = reader.parsed(
+            "log.filter",
+            |text| EnvFilter::try_new(text).ok().map(|_| text.to_owned()),
+            "a level, or levels by module such as warn,babysea=debug",
+        );
+        let format = reader.parsed(
+            "log.format",
+            |text| match text {
+                "text" => Some(LogFormat::Text),
+                "json" => Some(LogFormat::Json),
+                _ => None,
+            },
+            "text or json",
+        );
+        Self {
+            filter: filter.unwrap_or_else(|| "info".to_owned()),
+            format: format.unwrap_or(LogFormat::Text),
+        }
+    }
+}
+
+const ADDRESS: &str = "an IP address and a port such as 127.0.0.1:8080";
+
+/// Whether two listeners cannot both be had.
+fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && (any || one.ip() == other.ip())
+}
+
+/// Scheme, host and port and nothing else: the API's paths are fixed, so a path before them
+/// would promise links that do not work.
+fn origin(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let bare = url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    (bare && matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+}
+
+fn region(text: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (text.len() <= 32 && text.bytes().all(plain)).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+use std::collections::BTreeSet;
+
+use super::*;
+
+fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    load_with(file, environment, &Overrides::default())
+}
+
+fn load_with(
+    file: &str,
+    environment: &[(&str, &str)],
+    overrides: &Overrides,
+) -> Result<Config, Vec<String>> {
+    let directory =
+        std::env::temp_dir().join(format!("babysea-config-{:x}", rand::random::<u64>()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("babysea.toml");
+    std::fs::write(&path, file).unwrap();
+    let environment = environment.iter().map(|(name, value)| (name.into(), value.into()));
+    let loaded = Config::load_from(Some(&path), environment, overrides);
+    std::fs::remove_dir_all(&directory).unwrap();
+    loaded.map_err(|problems| {
+        let start = directory.display().to_string();
+        problems.0.iter().map(|problem| problem.replace(&start, "DIR")).collect()
+    })
+}
+
+/// Fails when a key of the file is not read, or one that is read is not in the file.
+#[test]
+fn the_defaults_are_complete_and_without_a_problem() {
+    let config = load("", &[]).unwrap();
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.webhooks.waits.len(), 5);
+    assert!(config.secrets.master_key.is_none());
+    assert!(config.server.workers > 0);
+}
+
+/// A changed default has to show in review.
+#[test]
+fn the_reference_lists_every_setting() {
+    let settings: Vec<&str> =
+        DEFAULTS.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    assert_eq!(settings.join("\n"), include_str!("snapshot.toml").trim_end());
+}
+
+#[test]
+fn every_setting_is_explained() {
+    let mut before = "";
+    let mut keys = BTreeSet::new();
+    for line in DEFAULTS.lines() {
+        if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            assert!(before.starts_with('#'), "{key} has no comment");
+            keys.insert(key);
+        }
+        before = line;
+    }
+    assert!(keys.len() > 40);
+}
+
+#[test]
+fn later_sources_win() {
+    let file = "[server]\nlisten = \"127.0.0.1:1\"\nworkers = 3\nregion = \"eu\"";
+    let environment =
+        [("BABYSEA__SERVER__LISTEN", "127.0.0.1:2"), ("BABYSEA__SERVER__WORKERS", "5")];
+    let overrides = Overrides { listen: Some("127.0.0.1:3".to_owned()), ..Overrides::default() };
+    let server = load_with(file, &environment, &overrides).unwrap().server;
+    assert_eq!(server.listen.port(), 3);
+    assert_eq!(server.workers, 5);
+    assert_eq!(server.region, "eu");
+}
+
+#[test]
+fn the_environment_writes_lists_with_commas() {
+    let config = load(
+        "",
+        &[
+            ("BABYSEA__WEBHOOKS__WAITS_MS", "0, 20,30"),
+            ("BABYSEA__SERVER__TRUSTED_PROXIES", "10.0.0.0/8,192.0.2.1"),
+            ("BABYSEA__SANDBOX__ENABLED", "false"),
+            ("UNRELATED", "1"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.webhooks.waits, [0, 20, 30].map(Duration::from_millis));
+    assert!(!config.sandbox.enabled);
+}
+
+#[test]
+fn all_problems_are_named_at_once_with_their_source() {
+    let file = "
+        [server]
+        lisen = \"127.0.0.1:1\"
+        workers = \"many\"
+        public_url = \"https://example.com/babysea\"
+        [auth]
+        bcrypt_cost = 31
+        [surprise]
+        x = 1
+        [generation]
+        image_timeout_ms = 5
+        poll_max_ms = -1
+        [log]
+        format = \"xml\"";
+    let environment = [
+        ("BABYSEA__WRITER__BATCHMAX", "1"),
+        ("BABYSEA__WEBHOOKS__WAITS_MS", ""),
+        ("BABYSEA__SERVER", "1"),
+        ("BABYSEA__SECRETS__MASTER_KEY", "hunter2"),
+        ("BABYSEA__STORAGE__DATABASE_URL", "mysql://root:hunter2@db/x"),
+    ];
+    let problems = load(file, &environment).unwrap_err();
+    let expected = [
+        "`auth.bcrypt_cost` must be a whole number from 4 to 15 (set in DIR/babysea.toml)",
+        "`generation.image_attempt_timeout_ms` is 60000 and must not exceed \
+         `generation.image_timeout_ms`, 5 (set in the built-in defaults)",
+        "`generation.poll_max_ms` must be a whole number from 1 to 86400000 \
+         (set in DIR/babysea.toml)",
+        "`log.format` must be text or json, and not \"xml\" (set in DIR/babysea.toml)",
+        "`secrets.master_key` must be 64 hexadecimal digits \
+         (set in the environment (BABYSEA__SECRETS__MASTER_KEY))",
+        "`server` is a section, not a setting (set in the environment (BABYSEA__SERVER))",
+        "`server.lisen` is not a setting (set in DIR/babysea.toml)",
+        "`server.public_url` must be https://host or http://host:port, without path, user or \
+         query, and not \"https://example.com/babysea\" (set in DIR/babysea.toml)",
+        "`server.workers` must be a whole number from 0 to 1024 (set in DIR/babysea.toml)",
+        "`storage.database_url` must be postgres://user:password@host/database or sqlite:PATH \
+         (set in the environment (BABYSEA__STORAGE__DATABASE_URL))",
+        "`surprise.x` is not a setting (set in DIR/babysea.toml)",
+        "`webhooks.waits_ms` must be 1 to 20 whole numbers from 0 to 3600000 \
+         (set in the environment (BABYSEA__WEBHOOKS__WAITS_MS))",
+        "`writer.batchmax` is not a setting (set in the environment (BABYSEA__WRITER__BATCHMAX))",
+    ];
+    assert_eq!(problems, expected);
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let config = load(
+        "",
+        &[
+            ("BABYSEA__SECRETS__MASTER_KEY", &"5e".repeat(32)),
+            ("BABYSEA__STORAGE__DATABASE_URL", "postgres://babysea:hunter2@db/babysea"),
+        ],
+    )
+    .unwrap();
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("hunter2") && !printed.contains("5e5e"), "{printed}");
+    assert_eq!(config.secrets.master_key.unwrap().expose_secret(), "5e".repeat(32));
+}
+
+#[test]
+fn a_missing_file_is_reported() {
+    let path = Path::new("/nowhere/babysea.toml");
+    let problems = Config::load_from(Some(path), [], &Overrides::default()).unwrap_err();
+    assert!(problems.to_string().contains("/nowhere/babysea.toml"), "{problems}");
+}
+
+#[test]
+fn the_database_is_a_file_in_the_data_directory_unless_told_otherwise() {
+    let at = |url: &str| {
+        let environment =
+            [("BABYSEA__STORAGE__DATA_DIR", "/srv/sea"), ("BABYSEA__STORAGE__DATABASE_URL", url)];
+        load("", &environment).map(|config| config.storage.database)
+    };
+    assert!(matches!(at("").unwrap(), Database::Sqlite(path) if path == *"/srv/sea/babysea.db"));
+    assert!(
+        matches!(at("sqlite:/tmp/x.db").unwrap(), Database::Sqlite(path) if path == *"/tmp/x.db")
+    );
+    assert!(
+        matches!(at("sqlite:///tmp/x.db").unwrap(), Database::Sqlite(path) if path == *"/tmp/x.db")
+    );
+    assert!(matches!(at("postgresql:///x?host=/tmp").unwrap(), Database::Postgres(_)));
+    assert!(at("sqlite::memory:").is_err());
+}
+
+#[test]
+fn the_public_url_falls_back_to_the_address_listened_on() {
+    let server = load("", &[]).unwrap().server;
+    let url = |bound: &str| server.public_url(bound.parse().unwrap()).to_string();
+    assert_eq!(url("127.0.0.1:4000"), "http://127.0.0.1:4000/");
+    assert_eq!(url("0.0.0.0:4000"), "http://127.0.0.1:4000/");
+    assert_eq!(url("[::]:4000"), "http://[::1]:4000/");
+    let set = load("[server]\npublic_url = \"https://sea.example\"", &[]).unwrap().server;
+    assert_eq!(set.public_url(set.listen).to_string(), "https://sea.example/");
+}
+
+#[test]
+fn the_two_listeners_may_not_clash() {
+    assert!(load("[operator]\nlisten = \"0.0.0.0:8080\"", &[]).is_err());
+    assert!(load("[operator]\nlisten = \"\"", &[]).unwrap().operator.listen.is_none());
+    let free =
+        load("[server]\nlisten = \"127.0.0.1:0\"\n[operator]\nlisten = \"127.0.0.1:0\"", &[]);
+    assert!(free.is_ok());
+}
