@@ -12,3 +12,5 @@ pub mod address_guard;
 pub mod catalogue_file;
 pub mod outputs;
 pub mod webhook_sender;
+pub mod store;
+pub mod identity;

@@ -1,0 +1,45 @@
+-- Movements of credit: append-only. `delta` is signed, so the balance is the sum of the
+-- deltas at every row.
+CREATE TABLE ledger_entries (
+    account_id                 BLOB NOT NULL REFERENCES accounts (id),
+    seq                        INTEGER NOT NULL CHECK (seq >= 1),
+    kind                       TEXT NOT NULL CHECK (kind IN ('reserve', 'charge', 'refund', 'add')),
+    amount_millicredits        INTEGER NOT NULL CHECK (amount_millicredits > 0),
+    delta_millicredits         INTEGER NOT NULL,
+    balance_after_millicredits INTEGER NOT NULL CHECK (balance_after_millicredits >= 0),
+    generation_id              BLOB,
+    model                      TEXT,
+    key                        TEXT,
+    description                TEXT,
+    created_at                 TEXT NOT NULL,
+    PRIMARY KEY (account_id, seq),
+    CHECK (delta_millicredits = CASE kind
+        WHEN 'reserve' THEN -amount_millicredits
+        WHEN 'charge' THEN 0
+        ELSE amount_millicredits
+    END),
+    CHECK ((kind = 'add') = (generation_id IS NULL)),
+    CHECK ((kind = 'add') = (key IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+-- One reserve, and one charge or one refund, for each generation; one add for each key.
+CREATE UNIQUE INDEX ledger_entries_reserve
+    ON ledger_entries (account_id, generation_id) WHERE kind = 'reserve';
+CREATE UNIQUE INDEX ledger_entries_settlement
+    ON ledger_entries (account_id, generation_id) WHERE kind IN ('charge', 'refund');
+CREATE UNIQUE INDEX ledger_entries_key ON ledger_entries (key) WHERE key IS NOT NULL;
+
+-- INSERT OR REPLACE deletes what is in its way without firing the trigger on DELETE.
+CREATE TRIGGER ledger_entries_no_replace BEFORE INSERT ON ledger_entries
+WHEN EXISTS (
+    SELECT 1 FROM ledger_entries WHERE account_id = NEW.account_id AND seq = NEW.seq)
+BEGIN
+    SELECT RAISE(ABORT, 'ledger entries are append-only');
+END;
+CREATE TRIGGER ledger_entries_no_update BEFORE UPDATE ON ledger_entries
+BEGIN
+    SELECT RAISE(ABORT, 'ledger entries are append-only');
+END;
+CREATE TRIGGER ledger_entries_no_delete BEFORE DELETE ON ledger_entries
+BEGIN
+    SELECT RAISE(ABORT, 'ledger entries are append-only');
+END;

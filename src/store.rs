@@ -1,0 +1,289 @@
+//! The database: one text of SQL, two drivers.
+//!
+//! SQLite and PostgreSQL accept the same statements almost everywhere; where they do not,
+//! the difference is a named constant or `rowset`. Hot units of work go through the
+//! `writer`, which shares commits; rare ones open a transaction of their own with
+//! `BeginWrite`.
+
+mod accounts;
+pub mod audit;
+mod backlog;
+mod endpoints;
+mod generations;
+mod in_flight;
+mod keys;
+mod ledger;
+mod rowset;
+pub mod server_lock;
+mod transaction;
+mod webhooks;
+mod writer;
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use actors::id::NodeId;
+use actors::ports::{DeliveryListener, IdSource, StoreError};
+use actors::webhook::{DeliveryPolicy, FileUrls};
+use anyhow::Context;
+use prometheus_client::metrics::histogram::Histogram;
+use secrecy::ExposeSecret;
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::Database;
+use crate::secrets::{MasterKey, Purpose, PurposeKey};
+use crate::store::in_flight::InFlight;
+use crate::store::writer::{Rules, Unit, Writer};
+
+/// A pool of connections to either database.
+#[derive(Debug, Clone)]
+pub enum Db {
+    /// The embedded default.
+    Sqlite(SqlitePool),
+    /// For many nodes.
+    Postgres(PgPool),
+}
+
+/// Runs the same body against whichever database it is.
+macro_rules! on {
+    ($db:expr, $pool:ident => $body:expr) => {
+        match $db {
+            $crate::store::Db::Sqlite($pool) => $body,
+            $crate::store::Db::Postgres($pool) => $body,
+        }
+    };
+}
+pub(crate) use on;
+
+/// How long a statement waits for another process's write (SQLite has one writer at a time;
+/// an operator's command and the server take turns).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for a connection before saying that the database is not there.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Db {
+    /// Connects; a missing SQLite file is created, with the directory it is in.
+    pub async fn connect(database: &Database, connections: u32) -> anyhow::Result<Self> {
+        match database {
+            Database::Sqlite(path) => Self::open_file(path, connections).await.map(Self::Sqlite),
+            Database::Postgres(url) => {
+                let options = PgConnectOptions::from_str(url.expose_secret())
+                    .context("cannot read the PostgreSQL URL")?
+                    .application_name("babysea")
+                    // Or each start logs that the table of migrations exists already.
+                    .options([("client_min_messages", "warning")]);
+                let pool = PgPoolOptions::new()
+                    .max_connections(connections)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect_with(options)
+                    .await
+                    .context("cannot connect to PostgreSQL")?;
+                Ok(Self::Postgres(pool))
+            }
+        }
+    }
+
+    async fn open_file(path: &Path, connections: u32) -> anyhow::Result<SqlitePool> {
+        let cannot = || format!("cannot open {}", path.display());
+        if let Some(directory) = path.parent() {
+            let mut builder = DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(directory).with_context(cannot)?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // Credit must survive a power cut.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT)
+            // Default 2 MB; hot index pages of a large database should stay in memory.
+            .pragma("cache_size", "-65536")
+            .pragma("temp_store", "memory")
+            // Fewer, larger checkpoints: 16 MB of log instead of 4.
+            .pragma("wal_autocheckpoint", "4000");
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await
+            .with_context(cannot)
+    }
+
+    /// Brings the schema up to date. Safe to run by several processes at once.
+    pub async fn migrate(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Sqlite(pool) => migrate_file(pool).await,
+            Self::Postgres(pool) => sqlx::migrate!("migrations/postgres").run(pool).await,
+        }
+        .context("cannot migrate the database")
+    }
+
+    /// Closes every connection after what it is doing. A writer keeps one until every clone of
+    /// its store is gone and it has ended: wait for that first.
+    pub async fn close(&self) {
+        on!(self, pool => pool.close().await);
+    }
+
+    /// What writes rows of this database set-wise.
+    pub(crate) fn dialect(&self) -> rowset::Dialect {
+        match self {
+            Self::Sqlite(_) => rowset::Dialect::Sqlite,
+            Self::Postgres(_) => rowset::Dialect::Postgres,
+        }
+    }
+}
+
+/// All migrations in one transaction. The migrator locks nothing on SQLite, so a server and a
+/// command that start together on an empty database would both create the first table.
+async fn migrate_file(pool: &SqlitePool) -> Result<(), MigrateError> {
+    let mut transaction = pool.begin_write().await?;
+    sqlx::migrate!("migrations/sqlite").run(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Opens a transaction that will write.
+///
+/// On SQLite a plain BEGIN that writes later fails with "database is locked" under
+/// concurrency, whatever the timeout; BEGIN IMMEDIATE waits its turn.
+pub(crate) trait BeginWrite {
+    /// The database.
+    type Database: sqlx::Database;
+    /// Opens it.
+    async fn begin_write(&self) -> Result<sqlx::Transaction<'static, Self::Database>, sqlx::Error>;
+}
+
+impl BeginWrite for SqlitePool {
+    type Database = sqlx::Sqlite;
+    async fn begin_write(&self) -> Result<sqlx::Transaction<'static, sqlx::Sqlite>, sqlx::Error> {
+        self.begin_with("BEGIN IMMEDIATE").await
+    }
+}
+
+impl BeginWrite for PgPool {
+    type Database = sqlx::Postgres;
+    async fn begin_write(&self) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, sqlx::Error> {
+        self.begin().await
+    }
+}
+
+/// The stores of the domain over one database.
+///
+/// Reads go to the pool, hot units of work to the writer's queue.
+#[derive(Clone)]
+pub struct Store {
+    db: Db,
+    webhook_key: Arc<PurposeKey>,
+    queue: mpsc::Sender<Unit>,
+    listener: Arc<OnceLock<Weak<dyn DeliveryListener>>>,
+}
+
+/// What a [`Store`] is made of.
+pub struct StoreParts {
+    /// Where reads go, and rare writes.
+    pub db: Db,
+    /// Which process this is.
+    pub node: NodeId,
+    /// Seals and opens webhook secrets.
+    pub master_key: Arc<MasterKey>,
+    /// Makes delivery ids.
+    pub ids: Arc<dyn IdSource>,
+    /// Makes output URLs in webhook payloads.
+    pub files: FileUrls,
+    /// When deliveries are tried and endpoints given up.
+    pub policy: DeliveryPolicy,
+    /// The most units in a commit.
+    pub batch_max: usize,
+    /// The most units waiting; more are refused.
+    pub queue_max: usize,
+    /// What is measured.
+    pub metrics: StoreMetrics,
+}
+
+/// What the store measures.
+#[derive(Debug, Clone)]
+pub struct StoreMetrics {
+    /// Units of work in a commit.
+    pub batch_units: Histogram,
+    /// Seconds from taking a batch to its commit.
+    pub batch_seconds: Histogram,
+}
+
+impl Store {
+    /// The store, and its writer: a future to be driven to its end, which comes when every
+    /// clone of the store is gone and the queue is empty.
+    pub fn new(parts: StoreParts) -> (Self, impl Future<Output = ()> + Send + use<>) {
+        let (queue, receiver) = mpsc::channel(parts.queue_max);
+        let listener = Arc::new(OnceLock::new());
+        let writer = Writer {
+            db: parts.db.clone(),
+            rules: Rules {
+                node: parts.node,
+                ids: parts.ids,
+                files: parts.files,
+                policy: parts.policy,
+            },
+            queue: receiver,
+            batch_max: parts.batch_max,
+            metrics: parts.metrics,
+            listener: Arc::clone(&listener),
+            in_flight: InFlight::default(),
+        };
+        let store = Self {
+            db: parts.db,
+            webhook_key: Arc::new(parts.master_key.derive(Purpose::WebhookSecrets)),
+            queue,
+            listener,
+        };
+        (store, writer.run())
+    }
+
+    /// A store for an operator's command: it reads, and does the rare units of work. Nobody
+    /// drives a writer, so hot units are refused.
+    pub fn without_writer(db: Db, master_key: &MasterKey) -> Self {
+        let (queue, _) = mpsc::channel(1);
+        let webhook_key = Arc::new(master_key.derive(Purpose::WebhookSecrets));
+        Self { db, webhook_key, queue, listener: Arc::new(OnceLock::new()) }
+    }
+
+    /// Who is told of new deliveries. Set once, when the engine is up. Only looked at, not
+    /// held: the engine holds the store, and the writer ends when nobody does.
+    pub fn listen(&self, listener: &Arc<dyn DeliveryListener>) {
+        // A second listener would be a mistake of the wiring, and is ignored.
+        let _ = self.listener.set(Arc::downgrade(listener));
+    }
+
+    /// Hands a unit to the writer and waits for its answer. When the queue is full the unit
+    /// is refused at once: waiting here would only move the queue into memory.
+    async fn submit<T>(
+        &self,
+        unit: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Unit,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.try_send(unit(reply)).map_err(|_| StoreError::Overloaded)?;
+        let gone = |_| StoreError::Database("the writer has stopped".into());
+        answer.await.map_err(gone)?
+    }
+}
+
+/// The port's error for a driver's.
+pub(crate) fn database(error: sqlx::Error) -> StoreError {
+    StoreError::Database(Box::new(error))
+}
+
+/// Whether the database refused a row because another one has its key. The name of the
+/// constraint is not available on SQLite, so where two could be meant, look first.
+pub(crate) fn is_unique_violation(error: &StoreError) -> bool {
+    let StoreError::Database(source) = error else { return false };
+    let refused = source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+    refused.is_some_and(|refused| refused.kind() == sqlx::error::ErrorKind::UniqueViolation)
+}

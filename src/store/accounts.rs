@@ -1,0 +1,271 @@
+//! Accounts, and the credit that operators grant them.
+
+use std::sync::LazyLock;
+
+use actors::account::{Account, AccountKind, Plan};
+use actors::api_key::ApiKey;
+use actors::id::AccountId;
+use actors::ledger::{Balance, EntryKind, EntrySubject, LedgerEntry, MovementError};
+use actors::money::Credits;
+use actors::ports::{AccountStore, Grant, GrantRefusal, StoreError};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::store::ledger::{BalanceRow, EntryRow, KeyOfGrant};
+use crate::store::rowset::{AccountKey, Id, Kind, SetStatement, Time};
+use crate::store::transaction::WriteTransaction;
+use crate::store::{Store, database, is_unique_violation, keys, ledger, on};
+
+/// Writes a new account with its balance.
+static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &[
+            ("id", Kind::Id),
+            ("name", Kind::Text),
+            ("kind", Kind::Text),
+            ("plan", Kind::Text),
+            ("email", Kind::Text),
+            ("balance_millicredits", Kind::Int),
+            ("ledger_seq", Kind::Int),
+            ("created_at", Kind::Time),
+        ],
+        "INSERT INTO accounts (
+             id, name, kind, plan, email, balance_millicredits, ledger_seq, created_at)
+         SELECT id, name, kind, plan, email, balance_millicredits, ledger_seq, created_at
+         FROM {rows} AS r",
+    )
+});
+
+const FIND: &str = "SELECT * FROM accounts WHERE id = $1";
+
+/// Ids are made in time order, so this is oldest first. The nil id is before every other.
+const LIST: &str = "SELECT * FROM accounts WHERE id > $1 ORDER BY id LIMIT $2";
+
+const ANY: &str = "SELECT EXISTS (SELECT 1 FROM accounts)";
+
+/// Nobody else may write accounts until the transaction ends, since there is no row to lock
+/// yet. SQLite has one writer at a time and needs no such thing.
+const LOCK_ALL_POSTGRES: &str = "LOCK TABLE accounts IN SHARE ROW EXCLUSIVE MODE";
+
+#[async_trait]
+impl AccountStore for Store {
+    async fn create_account(
+        &self,
+        account: Account,
+        grant: Option<Grant>,
+    ) -> Result<Account, StoreError> {
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        let account = insert(&mut transaction, account, grant).await?;
+        transaction.commit().await?;
+        Ok(account)
+    }
+
+    async fn create_first_account(
+        &self,
+        account: Account,
+        grant: Grant,
+        key: ApiKey,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        if any_for_good(&mut transaction).await.map_err(database)? {
+            return Ok(false);
+        }
+        insert(&mut transaction, account, Some(grant)).await?;
+        keys::insert(&mut transaction, &key).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn has_accounts(&self) -> Result<bool, StoreError> {
+        on!(&self.db, pool => sqlx::query_scalar(ANY).fetch_one(pool).await).map_err(database)
+    }
+
+    async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        let row: Option<AccountRow> = on!(&self.db, pool => {
+            sqlx::query_as(FIND).bind(id.0).fetch_optional(pool).await
+        })
+        .map_err(database)?;
+        row.map(TryInto::try_into).transpose()
+    }
+
+    async fn list_accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, StoreError> {
+        let after = after.map_or(Uuid::nil(), |id| id.0);
+        let rows: Vec<AccountRow> = on!(&self.db, pool => {
+            sqlx::query_as(LIST).bind(after).bind(i64::from(limit)).fetch_all(pool).await
+        })
+        .map_err(database)?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    async fn grant(
+        &self,
+        account_id: AccountId,
+        grant: Grant,
+    ) -> Result<Result<LedgerEntry, GrantRefusal>, StoreError> {
+        match self.grant_once(account_id, &grant).await {
+            // Somebody used the key at the same moment for another account, whose row we did
+            // not lock. What they did is durable now, and decides.
+            Err(error) if is_unique_violation(&error) => self.grant_once(account_id, &grant).await,
+            answered => answered,
+        }
+    }
+
+    async fn list_entries(
+        &self,
+        account_id: AccountId,
+        after_seq: i64,
+        limit: u32,
+    ) -> Result<Vec<LedgerEntry>, StoreError> {
+        let rows: Vec<EntryRow> = on!(&self.db, pool => {
+            sqlx::query_as(ledger::LIST)
+                .bind(account_id.0)
+                .bind(after_seq)
+                .bind(i64::from(limit))
+                .fetch_all(pool)
+                .await
+        })
+        .map_err(database)?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+}
+
+impl Store {
+    async fn grant_once(
+        &self,
+        account_id: AccountId,
+        grant: &Grant,
+    ) -> Result<Result<LedgerEntry, GrantRefusal>, StoreError> {
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        let account = [AccountKey::new(account_id)];
+        let balance: Vec<BalanceRow> = transaction.fetch(&ledger::LOAD_BALANCES, &account).await?;
+        let Some(balance) = balance.into_iter().next() else {
+            return Ok(Err(GrantRefusal::UnknownAccount));
+        };
+        let used: Vec<EntryRow> =
+            transaction.fetch(&ledger::FIND_GRANT, &[KeyOfGrant::new(&grant.key)]).await?;
+        if let Some(used) = used.into_iter().next() {
+            let entry = LedgerEntry::try_from(used)?;
+            let same = entry.account_id == account_id && entry.amount == grant.amount;
+            return Ok(if same { Ok(entry) } else { Err(GrantRefusal::KeyConflict) });
+        }
+        let before = Balance::try_from(balance)?;
+        let (after, entry) = match granted(before, account_id, grant) {
+            Ok(granted) => granted,
+            Err(MovementError::TooLarge | MovementError::InsufficientCredit) => {
+                return Ok(Err(GrantRefusal::TooLarge));
+            }
+        };
+        transaction.write("ledger_entries", &ledger::INSERT, &[ledger::entry_out(&entry)]).await?;
+        let moved = [ledger::balance_out(account_id, before, after)];
+        transaction.write("accounts", &ledger::UPDATE_BALANCES, &moved).await?;
+        transaction.commit().await?;
+        Ok(Ok(entry))
+    }
+}
+
+/// The balance after a grant, and the entry that says so.
+fn granted(
+    mut balance: Balance,
+    account_id: AccountId,
+    grant: &Grant,
+) -> Result<(Balance, LedgerEntry), MovementError> {
+    let subject = EntrySubject {
+        key: Some(grant.key.clone()),
+        description: Some(grant.description.clone()),
+        ..EntrySubject::default()
+    };
+    let entry = balance.record(account_id, EntryKind::Add, grant.amount, subject, grant.at)?;
+    Ok((balance, entry))
+}
+
+/// Whether there is an account, with the answer staying true until the transaction ends.
+async fn any_for_good(transaction: &mut WriteTransaction<'_>) -> Result<bool, sqlx::Error> {
+    match transaction {
+        WriteTransaction::Sqlite(transaction) => {
+            sqlx::query_scalar(ANY).fetch_one(&mut **transaction).await
+        }
+        WriteTransaction::Postgres(transaction) => {
+            sqlx::query(LOCK_ALL_POSTGRES).execute(&mut **transaction).await?;
+            sqlx::query_scalar(ANY).fetch_one(&mut **transaction).await
+        }
+    }
+}
+
+async fn insert(
+    transaction: &mut WriteTransaction<'_>,
+    account: Account,
+    grant: Option<Grant>,
+) -> Result<Account, StoreError> {
+    let nothing = Balance { credits: Credits::ZERO, seq: 0 };
+    let first = grant.map(|grant| {
+        granted(nothing, account.id, &grant).expect("any amount fits on top of nothing")
+    });
+    let balance = first.as_ref().map_or(nothing, |(balance, _)| *balance);
+    let account = Account { balance: balance.credits, ..account };
+    transaction.write("accounts", &INSERT, &[account_out(&account, balance.seq)]).await?;
+    if let Some((_, entry)) = first {
+        let entry = [ledger::entry_out(&entry)];
+        transaction.write("ledger_entries", &ledger::INSERT, &entry).await?;
+    }
+    Ok(account)
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct AccountRow {
+    id: Uuid,
+    name: String,
+    kind: String,
+    plan: String,
+    email: Option<String>,
+    balance_millicredits: i64,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<AccountRow> for Account {
+    type Error = StoreError;
+
+    fn try_from(row: AccountRow) -> Result<Self, StoreError> {
+        let corrupt = || StoreError::Corrupt(format!("account {}", row.id));
+        Ok(Self {
+            id: AccountId(row.id),
+            kind: AccountKind::parse(&row.kind).ok_or_else(corrupt)?,
+            plan: Plan::parse(&row.plan).ok_or_else(corrupt)?,
+            balance: Credits::from_balance(row.balance_millicredits).map_err(|_| corrupt())?,
+            name: row.name,
+            email: row.email,
+            created_at: row.created_at,
+        })
+    }
+}
+
+/// A new account on its way into the database.
+#[derive(Debug, Serialize)]
+struct AccountOut<'a> {
+    id: Id,
+    name: &'a str,
+    kind: &'static str,
+    plan: &'static str,
+    email: Option<&'a str>,
+    balance_millicredits: i64,
+    ledger_seq: i64,
+    created_at: Time,
+}
+
+fn account_out(account: &Account, ledger_seq: i64) -> AccountOut<'_> {
+    AccountOut {
+        id: Id(account.id.0),
+        name: &account.name,
+        kind: account.kind.as_str(),
+        plan: account.plan.as_str(),
+        email: account.email.as_deref(),
+        balance_millicredits: account.balance.thousandths(),
+        ledger_seq,
+        created_at: Time(account.created_at),
+    }
+}

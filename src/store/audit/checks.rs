@@ -1,0 +1,399 @@
+//! The rules, each as a statement that answers what breaks it.
+//!
+//! Every statement takes `$1`, the most rows it may answer, and answers `account_id`, `id`,
+//! `place` and `detail`; what the first three mean is the [`Subject`]. One takes `$2` too, see
+//! [`Check::needs_tries_max`].
+
+/// What a row of a check speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// An account.
+    Account,
+    /// A generation of an account.
+    Generation,
+    /// The entry with number `place` of an account.
+    Entry,
+    /// The attempt with number `place` at a generation.
+    Attempt,
+    /// A delivery of an account.
+    Delivery,
+}
+
+/// A rule.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Check {
+    /// Its name, in reports.
+    pub(super) invariant: &'static str,
+    /// What it speaks of.
+    pub(super) subject: Subject,
+    /// Answers what breaks it.
+    pub(super) sql: &'static str,
+}
+
+/// Numbers are unique within an account, so as many as the highest, from 1, leaves no gap.
+const SEQ: &str = "
+    SELECT accounts.id AS account_id, NULL AS id, NULL AS place,
+           'has ' || COALESCE(entries, 0) || ' entries, numbered ' || COALESCE(lowest, 0)
+           || ' to ' || COALESCE(highest, 0) || ', and the last number is said to be '
+           || accounts.ledger_seq AS detail
+    FROM accounts
+    LEFT JOIN (
+        SELECT account_id, COUNT(*) AS entries, MIN(seq) AS lowest, MAX(seq) AS highest
+        FROM ledger_entries GROUP BY account_id
+    ) AS ledger ON ledger.account_id = accounts.id
+    WHERE COALESCE(entries, 0) <> accounts.ledger_seq
+       OR COALESCE(highest, 0) <> accounts.ledger_seq
+       OR COALESCE(lowest, 1) <> 1
+    LIMIT $1";
+
+/// With each balance following from the one before, and the first from nothing, every balance
+/// is the sum of all deltas up to it; and where it is not, this names the row that is wrong.
+const RUNNING_BALANCE: &str = "
+    SELECT entry.account_id, NULL AS id, entry.seq AS place,
+           'leaves ' || entry.balance_after_millicredits || ' after '
+           || COALESCE(before.balance_after_millicredits, 0) || ' and a delta of '
+           || entry.delta_millicredits || ' thousandths' AS detail
+    FROM ledger_entries AS entry
+    LEFT JOIN ledger_entries AS before
+      ON before.account_id = entry.account_id AND before.seq = entry.seq - 1
+    WHERE (entry.seq = 1 OR before.seq IS NOT NULL)
+      AND entry.balance_after_millicredits
+          <> COALESCE(before.balance_after_millicredits, 0) + entry.delta_millicredits
+    LIMIT $1";
+
+const BALANCE: &str = "
+    SELECT accounts.id AS account_id, NULL AS id, NULL AS place,
+           'has ' || accounts.balance_millicredits || ' thousandths, and its deltas add up to '
+           || COALESCE(total, 0) AS detail
+    FROM accounts
+    LEFT JOIN (
+        SELECT account_id, CAST(SUM(delta_millicredits) AS BIGINT) AS total
+        FROM ledger_entries GROUP BY account_id
+    ) AS ledger ON ledger.account_id = accounts.id
+    WHERE COALESCE(total, 0) <> accounts.balance_millicredits
+    LIMIT $1";
+
+const LAST_BALANCE: &str = "
+    SELECT accounts.id AS account_id, NULL AS id, NULL AS place,
+           'has ' || accounts.balance_millicredits || ' thousandths, and its last entry leaves '
+           || entry.balance_after_millicredits AS detail
+    FROM accounts
+    JOIN ledger_entries AS entry
+      ON entry.account_id = accounts.id AND entry.seq = accounts.ledger_seq
+    WHERE entry.balance_after_millicredits <> accounts.balance_millicredits
+    LIMIT $1";
+
+const ENTRY_FORM: &str = "
+    SELECT account_id, NULL AS id, seq AS place,
+           'a ' || kind || ' of ' || amount_millicredits || ' with a delta of '
+           || delta_millicredits || ' leaving ' || balance_after_millicredits AS detail
+    FROM ledger_entries
+    WHERE kind NOT IN ('reserve', 'charge', 'refund', 'add')
+       OR amount_millicredits <= 0
+       OR balance_after_millicredits < 0
+       OR delta_millicredits <> CASE kind
+              WHEN 'reserve' THEN -amount_millicredits
+              WHEN 'charge' THEN 0
+              ELSE amount_millicredits
+          END
+       OR (kind = 'add') <> (generation_id IS NULL)
+       OR (kind = 'add') <> (key IS NOT NULL)
+    LIMIT $1";
+
+const GRANT_ONCE: &str = "
+    SELECT entry.account_id, NULL AS id, entry.seq AS place,
+           'its key was used before: ' || entry.key AS detail
+    FROM ledger_entries AS entry
+    JOIN ledger_entries AS other ON other.key = entry.key
+    WHERE entry.key IS NOT NULL AND other.key IS NOT NULL
+      AND (other.account_id, other.seq) < (entry.account_id, entry.seq)
+    LIMIT $1";
+
+const RESERVED_ONCE: &str = "
+    SELECT account_id, generation_id AS id, NULL AS place,
+           'has ' || COUNT(*) || ' reserves' AS detail
+    FROM ledger_entries
+    WHERE kind = 'reserve'
+    GROUP BY account_id, generation_id HAVING COUNT(*) > 1
+    LIMIT $1";
+
+const SETTLED_ONCE: &str = "
+    SELECT account_id, generation_id AS id, NULL AS place,
+           'has ' || COUNT(*) || ' charges and refunds' AS detail
+    FROM ledger_entries
+    WHERE kind IN ('charge', 'refund')
+    GROUP BY account_id, generation_id HAVING COUNT(*) > 1
+    LIMIT $1";
+
+const RESERVED: &str = "
+    SELECT generations.account_id, generations.id, NULL AS place,
+           'costs ' || generations.amount_millicredits || ' thousandths, and '
+           || COALESCE(CAST(entry.amount_millicredits AS TEXT), 'nothing')
+           || ' is reserved' AS detail
+    FROM generations
+    LEFT JOIN ledger_entries AS entry
+      ON entry.account_id = generations.account_id
+     AND entry.generation_id = generations.id
+     AND entry.kind = 'reserve'
+    WHERE entry.amount_millicredits IS DISTINCT FROM generations.amount_millicredits
+    LIMIT $1";
+
+const SETTLED: &str = "
+    SELECT generations.account_id, generations.id, NULL AS place,
+           'is ' || generations.status || ' and settled with '
+           || COALESCE(entry.kind, 'nothing') AS detail
+    FROM generations
+    LEFT JOIN ledger_entries AS entry
+      ON entry.account_id = generations.account_id
+     AND entry.generation_id = generations.id
+     AND entry.kind IN ('charge', 'refund')
+    WHERE entry.kind IS DISTINCT FROM CASE generations.status
+              WHEN 'succeeded' THEN 'charge'
+              WHEN 'failed' THEN 'refund'
+              WHEN 'canceled' THEN 'refund'
+          END
+    LIMIT $1";
+
+const SETTLED_AS_RESERVED: &str = "
+    SELECT entry.account_id, NULL AS id, entry.seq AS place,
+           'a ' || entry.kind || ' of ' || entry.amount_millicredits || ' thousandths after '
+           || COALESCE('a reserve of ' || reserve.amount_millicredits || ' with number '
+                       || reserve.seq, 'no reserve') AS detail
+    FROM ledger_entries AS entry
+    LEFT JOIN ledger_entries AS reserve
+      ON reserve.account_id = entry.account_id
+     AND reserve.generation_id = entry.generation_id
+     AND reserve.kind = 'reserve'
+    WHERE entry.kind IN ('charge', 'refund')
+      AND (reserve.seq IS NULL
+           OR reserve.amount_millicredits <> entry.amount_millicredits
+           OR reserve.seq >= entry.seq)
+    LIMIT $1";
+
+/// A deleted generation has been settled before.
+const NO_ORPHAN: &str = "
+    SELECT reserve.account_id, NULL AS id, reserve.seq AS place,
+           'reserves ' || reserve.amount_millicredits
+           || ' thousandths for a generation that does not exist, and is not settled' AS detail
+    FROM ledger_entries AS reserve
+    LEFT JOIN generations
+      ON generations.account_id = reserve.account_id AND generations.id = reserve.generation_id
+    LEFT JOIN ledger_entries AS settlement
+      ON settlement.account_id = reserve.account_id
+     AND settlement.generation_id = reserve.generation_id
+     AND settlement.kind IN ('charge', 'refund')
+    WHERE reserve.kind = 'reserve' AND generations.id IS NULL AND settlement.seq IS NULL
+    LIMIT $1";
+
+const STATE_FORM: &str = "
+    SELECT account_id, id, NULL AS place,
+           'is ' || status
+           || CASE WHEN due_at IS NULL THEN '' ELSE ', due' END
+           || CASE WHEN started_at IS NULL THEN '' ELSE ', started' END
+           || CASE WHEN completed_at IS NULL THEN '' ELSE ', completed' END
+           || CASE WHEN outputs IS NULL THEN '' ELSE ', with outputs' END
+           || CASE WHEN failure_code IS NULL AND failure_message IS NULL
+                   THEN '' ELSE ', with a failure' END AS detail
+    FROM generations
+    WHERE status NOT IN ('pending', 'processing', 'succeeded', 'failed', 'canceled')
+       OR (status IN ('pending', 'processing')) <> (due_at IS NOT NULL)
+       OR (status IN ('succeeded', 'failed', 'canceled')) <> (completed_at IS NOT NULL)
+       OR (status = 'pending' AND started_at IS NOT NULL)
+       OR (status IN ('processing', 'succeeded') AND started_at IS NULL)
+       OR (status = 'succeeded') <> (outputs IS NOT NULL)
+       OR (status = 'failed') <> (failure_code IS NOT NULL)
+       OR (status = 'failed') <> (failure_message IS NOT NULL)
+    LIMIT $1";
+
+const TIME_ORDER: &str = "
+    SELECT account_id, id, NULL AS place,
+           'was created at ' || CAST(created_at AS TEXT) || ', started at '
+           || COALESCE(CAST(started_at AS TEXT), 'no time') || ' and completed at '
+           || COALESCE(CAST(completed_at AS TEXT), 'no time') AS detail
+    FROM generations
+    WHERE completed_at < created_at OR started_at < created_at OR completed_at < started_at
+    LIMIT $1";
+
+const OUTPUTS: &str = "
+    SELECT account_id, id, NULL AS place,
+           'has ' || json_array_length(outputs) || ' outputs and was asked for '
+           || COALESCE(CAST(input ->> 'count' AS TEXT), 'no number') AS detail
+    FROM generations
+    WHERE outputs IS NOT NULL
+      AND json_array_length(outputs) IS DISTINCT FROM CAST(input ->> 'count' AS BIGINT)
+    LIMIT $1";
+
+/// The first attempt is written with the generation.
+const ATTEMPTED: &str = "
+    SELECT generations.account_id, generations.id, NULL AS place, 'has no attempt' AS detail
+    FROM generations
+    LEFT JOIN attempts
+      ON attempts.account_id = generations.account_id
+     AND attempts.generation_id = generations.id
+     AND attempts.number = 1
+    WHERE attempts.number IS NULL
+    LIMIT $1";
+
+const ATTEMPT_NUMBERS: &str = "
+    SELECT account_id, generation_id AS id, NULL AS place,
+           'has ' || COUNT(*) || ' attempts, numbered ' || MIN(number) || ' to ' || MAX(number)
+           AS detail
+    FROM attempts
+    GROUP BY account_id, generation_id HAVING MIN(number) <> 1 OR MAX(number) <> COUNT(*)
+    LIMIT $1";
+
+const ONE_OPEN_ATTEMPT: &str = "
+    SELECT account_id, generation_id AS id, NULL AS place,
+           'has ' || COUNT(*) || ' open attempts' AS detail
+    FROM attempts
+    WHERE outcome = 'pending'
+    GROUP BY account_id, generation_id HAVING COUNT(*) > 1
+    LIMIT $1";
+
+const NOTHING_OPEN_AT_THE_END: &str = "
+    SELECT attempts.account_id, attempts.generation_id AS id, attempts.number AS place,
+           'is open, and its generation is ' || generations.status AS detail
+    FROM attempts
+    JOIN generations
+      ON generations.account_id = attempts.account_id AND generations.id = attempts.generation_id
+    WHERE attempts.outcome = 'pending'
+      AND generations.status IN ('succeeded', 'failed', 'canceled')
+    LIMIT $1";
+
+const ONE_USED: &str = "
+    SELECT generations.account_id, generations.id, NULL AS place,
+           'is ' || generations.status || ' and used ' || COALESCE(used, 0) || ' attempts'
+           AS detail
+    FROM generations
+    LEFT JOIN (
+        SELECT account_id, generation_id, COUNT(*) AS used
+        FROM attempts WHERE outcome = 'used' GROUP BY account_id, generation_id
+    ) AS counted
+      ON counted.account_id = generations.account_id
+     AND counted.generation_id = generations.id
+    WHERE COALESCE(used, 0) <> CASE WHEN generations.status = 'succeeded' THEN 1 ELSE 0 END
+    LIMIT $1";
+
+const ATTEMPT_AFTER_ACCEPTANCE: &str = "
+    SELECT attempts.account_id, attempts.generation_id AS id, attempts.number AS place,
+           'left at ' || CAST(attempts.submitted_at AS TEXT)
+           || ', before its generation was accepted at '
+           || CAST(generations.created_at AS TEXT) AS detail
+    FROM attempts
+    JOIN generations
+      ON generations.account_id = attempts.account_id AND generations.id = attempts.generation_id
+    WHERE attempts.submitted_at < generations.created_at
+    LIMIT $1";
+
+const ATTEMPT_FORM: &str = "
+    SELECT account_id, generation_id AS id, number AS place,
+           'is ' || outcome
+           || CASE WHEN resolved_at IS NULL THEN ', unresolved' ELSE ', resolved' END
+           || CASE WHEN job IS NULL THEN ', without a job' ELSE '' END
+           || CASE WHEN failure_code IS NULL THEN '' ELSE ', with a failure' END AS detail
+    FROM attempts
+    WHERE outcome NOT IN ('pending', 'used', 'failed', 'discarded', 'canceled')
+       OR (outcome = 'pending') <> (resolved_at IS NULL)
+       OR (outcome = 'failed') <> (failure_code IS NOT NULL)
+       OR (outcome = 'failed') <> (failure_message IS NOT NULL)
+       OR (outcome = 'used' AND job IS NULL)
+       OR resolved_at < submitted_at
+    LIMIT $1";
+
+const DELIVERED_ONCE: &str = "
+    SELECT account_id, generation_id AS id, NULL AS place,
+           'has ' || COUNT(*) || ' deliveries of ' || event || ' for one endpoint' AS detail
+    FROM webhook_deliveries
+    GROUP BY account_id, endpoint_id, generation_id, event HAVING COUNT(*) > 1
+    LIMIT $1";
+
+/// A generation that is gone says nothing about what it was.
+const DELIVERED_TRUE: &str = "
+    SELECT delivery.account_id, delivery.id, NULL AS place,
+           'tells of ' || delivery.event || ', and the generation is ' || generations.status
+           AS detail
+    FROM webhook_deliveries AS delivery
+    JOIN generations
+      ON generations.account_id = delivery.account_id AND generations.id = delivery.generation_id
+    WHERE NOT CASE delivery.event
+              WHEN 'generation.started' THEN generations.started_at IS NOT NULL
+              WHEN 'generation.completed' THEN generations.status = 'succeeded'
+              WHEN 'generation.failed' THEN generations.status = 'failed'
+              WHEN 'generation.canceled' THEN generations.status = 'canceled'
+              ELSE false
+          END
+    LIMIT $1";
+
+const DELIVERY_FORM: &str = "
+    SELECT account_id, id, NULL AS place,
+           'is ' || status || ' after ' || tries || ' tries'
+           || CASE WHEN finished_at IS NULL THEN ', unfinished' ELSE ', finished' END
+           || CASE WHEN next_try_at IS NULL THEN '' ELSE ', with a next try' END AS detail
+    FROM webhook_deliveries
+    WHERE status NOT IN ('pending', 'delivered', 'exhausted')
+       OR (status = 'pending') <> (next_try_at IS NOT NULL)
+       OR (status = 'pending') <> (finished_at IS NULL)
+       OR (status <> 'pending' AND tries < 1)
+       OR tries < 0
+       OR finished_at < created_at
+    LIMIT $1";
+
+const TRIES: &str = "
+    SELECT account_id, id, NULL AS place,
+           'is ' || status || ' after ' || tries || ' tries, and the settings allow '
+           || CAST($2 AS BIGINT) AS detail
+    FROM webhook_deliveries
+    WHERE tries > $2 OR (status = 'pending' AND tries >= $2)
+    LIMIT $1";
+
+/// Every rule that is a statement on both databases.
+pub(super) const CHECKS: &[Check] = {
+    use Subject::{Account, Attempt, Delivery, Entry, Generation};
+    &[
+        check("ledger.seq_has_no_gaps", Account, SEQ),
+        check("ledger.balance_after_adds_up", Entry, RUNNING_BALANCE),
+        check("ledger.balance_is_the_sum", Account, BALANCE),
+        check("ledger.balance_is_the_last", Account, LAST_BALANCE),
+        check("ledger.entry_is_well_formed", Entry, ENTRY_FORM),
+        check("ledger.grant_happens_once", Entry, GRANT_ONCE),
+        check("ledger.reserve_happens_once", Generation, RESERVED_ONCE),
+        check("ledger.settlement_happens_once", Generation, SETTLED_ONCE),
+        check("ledger.generation_is_reserved", Generation, RESERVED),
+        check("ledger.generation_is_settled", Generation, SETTLED),
+        check("ledger.settlement_equals_reserve", Entry, SETTLED_AS_RESERVED),
+        check("ledger.reserve_has_a_generation", Entry, NO_ORPHAN),
+        check("generation.state_is_well_formed", Generation, STATE_FORM),
+        check("generation.times_are_in_order", Generation, TIME_ORDER),
+        check("generation.outputs_are_as_asked", Generation, OUTPUTS),
+        check("generation.has_an_attempt", Generation, ATTEMPTED),
+        check("generation.uses_one_attempt", Generation, ONE_USED),
+        check("attempt.numbers_have_no_gaps", Generation, ATTEMPT_NUMBERS),
+        check("attempt.one_is_open", Generation, ONE_OPEN_ATTEMPT),
+        check("attempt.none_is_open_at_the_end", Attempt, NOTHING_OPEN_AT_THE_END),
+        check("attempt.follows_acceptance", Attempt, ATTEMPT_AFTER_ACCEPTANCE),
+        check("attempt.is_well_formed", Attempt, ATTEMPT_FORM),
+        check("delivery.happens_once", Generation, DELIVERED_ONCE),
+        check("delivery.tells_the_truth", Delivery, DELIVERED_TRUE),
+        check("delivery.is_well_formed", Delivery, DELIVERY_FORM),
+        check("delivery.tries_are_bounded", Delivery, TRIES),
+    ]
+};
+
+impl Check {
+    /// Whether the statement takes `$2`, the most tries of a delivery.
+    pub(super) fn needs_tries_max(&self) -> bool {
+        self.sql == TRIES
+    }
+}
+
+const fn check(invariant: &'static str, subject: Subject, sql: &'static str) -> Check {
+    Check { invariant, subject, sql }
+}
+
+/// What makes the database refuse a change of the ledger, by name. A rule of the schema and
+/// not of rows: whoever took it away can change history without a trace.
+pub(super) const GUARDS: [&str; 2] = ["ledger_entries_no_update", "ledger_entries_no_delete"];
+pub(super) const GUARDS_SQLITE: &str =
+    "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'ledger_entries'";
+pub(super) const GUARDS_POSTGRES: &str = "SELECT tgname::text FROM pg_trigger
+     WHERE tgrelid = 'ledger_entries'::regclass AND NOT tgisinternal AND tgenabled <> 'D'";

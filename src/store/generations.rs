@@ -1,0 +1,526 @@
+//! Generations and their attempts, read and written set-wise.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use actors::attempt::{Attempt, AttemptOutcome};
+use actors::batch::{AcceptRefusal, Advance, AdvanceRefusal};
+use actors::failure::{Failure, FailureCode};
+use actors::generation::{Generation, NewAttempt, NewGeneration, State, Status, StoredFile};
+use actors::id::{AccountId, GenerationId, NodeId};
+use actors::input::Input;
+use actors::money::Credits;
+use actors::ports::{GenerationStore, StoreError};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use providers::name::ProviderName;
+use providers::{JobRef, MediaKind};
+use serde::Serialize;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::store::rowset::{Id, KEY, Key, Kind, SetStatement, Time, rows};
+use crate::store::writer::Unit;
+use crate::store::{BeginWrite, Store, database, on};
+
+/// Reads generations by key.
+pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &KEY,
+        "SELECT stored.* FROM {rows} AS r
+         JOIN generations AS stored ON stored.account_id = r.account_id AND stored.id = r.id
+         {for update}",
+    )
+});
+
+/// Reads generations by key without locking, in the order in which they are due.
+static READ: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &KEY,
+        "SELECT stored.* FROM {rows} AS r
+         JOIN generations AS stored ON stored.account_id = r.account_id AND stored.id = r.id
+         ORDER BY stored.due_at, stored.id",
+    )
+});
+
+/// Reads the attempts of generations.
+pub(crate) static LOAD_ATTEMPTS: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &KEY,
+        "SELECT stored.* FROM {rows} AS r
+         JOIN attempts AS stored
+           ON stored.account_id = r.account_id AND stored.generation_id = r.id
+         ORDER BY stored.number",
+    )
+});
+
+const COLUMNS: [(&str, Kind); 20] = [
+    ("account_id", Kind::Id),
+    ("id", Kind::Id),
+    ("model", Kind::Text),
+    ("media", Kind::Text),
+    ("status", Kind::Text),
+    ("was", Kind::Text),
+    ("input", Kind::Json),
+    ("amount_millicredits", Kind::Int),
+    ("catalogue_version", Kind::Text),
+    ("owner", Kind::Id),
+    ("epoch", Kind::Int),
+    ("created_at", Kind::Time),
+    ("deadline_at", Kind::Time),
+    ("due_at", Kind::Time),
+    ("started_at", Kind::Time),
+    ("completed_at", Kind::Time),
+    ("outputs", Kind::Json),
+    ("predict_time_ms", Kind::Int),
+    ("failure_code", Kind::Text),
+    ("failure_message", Kind::Text),
+];
+
+/// Writes new generations.
+pub(crate) static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &COLUMNS,
+        "INSERT INTO generations (
+             account_id, id, model, media, status, input, amount_millicredits,
+             catalogue_version, owner, epoch, created_at, deadline_at, due_at, started_at,
+             completed_at, outputs, predict_time_ms, failure_code, failure_message)
+         SELECT
+             account_id, id, model, media, status, input, amount_millicredits,
+             catalogue_version, owner, epoch, created_at, deadline_at, due_at, started_at,
+             completed_at, outputs, predict_time_ms, failure_code, failure_message
+         FROM {rows} AS r",
+    )
+});
+
+/// Writes changed generations, each only if it still stands where it was read.
+pub(crate) static UPDATE: LazyLock<SetStatement> = LazyLock::new(|| {
+    let columns: Vec<(&str, Kind)> = COLUMNS
+        .into_iter()
+        .filter(|(name, _)| {
+            !matches!(*name, "input" | "model" | "media" | "owner" | "created_at" | "deadline_at")
+        })
+        .collect();
+    SetStatement::new(
+        &columns,
+        "UPDATE generations SET
+             status = r.status,
+             due_at = r.due_at,
+             started_at = r.started_at,
+             completed_at = r.completed_at,
+             outputs = r.outputs,
+             predict_time_ms = r.predict_time_ms,
+             failure_code = r.failure_code,
+             failure_message = r.failure_message
+         FROM {rows} AS r
+         WHERE generations.account_id = r.account_id
+           AND generations.id = r.id
+           AND generations.status = r.was
+           AND generations.epoch = r.epoch",
+    )
+});
+
+/// Writes new and changed attempts.
+pub(crate) static UPSERT_ATTEMPTS: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &[
+            ("account_id", Kind::Id),
+            ("generation_id", Kind::Id),
+            ("number", Kind::Int),
+            ("correlation", Kind::Id),
+            ("provider", Kind::Text),
+            ("raw_model", Kind::Text),
+            ("submitted_at", Kind::Time),
+            ("deadline_at", Kind::Time),
+            ("job", Kind::Text),
+            ("outcome", Kind::Text),
+            ("resolved_at", Kind::Time),
+            ("failure_code", Kind::Text),
+            ("failure_message", Kind::Text),
+        ],
+        "INSERT INTO attempts (
+             account_id, generation_id, number, correlation, provider, raw_model, submitted_at,
+             deadline_at, job, outcome, resolved_at, failure_code, failure_message)
+         SELECT
+             account_id, generation_id, number, correlation, provider, raw_model, submitted_at,
+             deadline_at, job, outcome, resolved_at, failure_code, failure_message
+         FROM {rows} AS r WHERE true
+         ON CONFLICT (account_id, generation_id, number) DO UPDATE SET
+             job = excluded.job,
+             outcome = excluded.outcome,
+             resolved_at = excluded.resolved_at,
+             failure_code = excluded.failure_code,
+             failure_message = excluded.failure_message",
+    )
+});
+
+/// Takes over everything in flight.
+const ADOPT: &str = "UPDATE generations SET owner = $1, epoch = epoch + 1 WHERE due_at IS NOT NULL";
+
+/// A page of what a process has in flight, in the order in which it is due.
+const LIST_DUE: &str = "SELECT account_id, id FROM generations
+     WHERE owner = $1 AND due_at IS NOT NULL AND due_at < $2 AND (due_at, id) > ($3, $4)
+     ORDER BY due_at, id LIMIT $5";
+
+/// The same generation in any account: for an operator who has only its id.
+const FIND_ACCOUNT: &str = "SELECT generations.account_id FROM accounts
+     JOIN generations ON generations.account_id = accounts.id AND generations.id = $1";
+
+#[async_trait]
+impl GenerationStore for Store {
+    async fn accept(
+        &self,
+        new: NewGeneration,
+        first: NewAttempt,
+    ) -> Result<Result<Generation, AcceptRefusal>, StoreError> {
+        self.submit(|reply| Unit::Accept(Box::new((new, first)), reply)).await
+    }
+
+    async fn advance(
+        &self,
+        advance: Advance,
+    ) -> Result<Result<Generation, AdvanceRefusal>, StoreError> {
+        self.submit(|reply| Unit::Advance(Box::new(advance), reply)).await
+    }
+
+    async fn find(
+        &self,
+        account_id: AccountId,
+        id: GenerationId,
+    ) -> Result<Option<Generation>, StoreError> {
+        Ok(self.read(&[key(account_id, id)]).await?.pop())
+    }
+
+    async fn adopt_any_account(&self, owner: NodeId) -> Result<u64, StoreError> {
+        on!(&self.db, pool => {
+            let mut transaction = pool.begin_write().await.map_err(database)?;
+            let adopted = sqlx::query(ADOPT).bind(owner.0).execute(&mut *transaction).await;
+            let adopted = adopted.map_err(database)?.rows_affected();
+            transaction.commit().await.map_err(database)?;
+            Ok(adopted)
+        })
+    }
+
+    async fn list_due_any_account(
+        &self,
+        owner: NodeId,
+        due_before: DateTime<Utc>,
+        after: Option<(DateTime<Utc>, GenerationId)>,
+        limit: u32,
+    ) -> Result<Vec<Generation>, StoreError> {
+        let (after_at, after_id) =
+            after.map_or((DateTime::UNIX_EPOCH, Uuid::nil()), |(at, id)| (at, id.0));
+        let found: Vec<(Uuid, Uuid)> = on!(&self.db, pool => {
+            sqlx::query_as(LIST_DUE)
+                .bind(owner.0)
+                .bind(due_before)
+                .bind(after_at)
+                .bind(after_id)
+                .bind(i64::from(limit))
+                .fetch_all(pool)
+                .await
+        })
+        .map_err(database)?;
+        let keys: Vec<Key> = found
+            .into_iter()
+            .map(|(account_id, id)| Key { account_id: Id(account_id), id: Id(id) })
+            .collect();
+        self.read(&keys).await
+    }
+}
+
+impl Store {
+    /// Finds a generation by its id alone, for an operator.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn find_any_account(
+        &self,
+        id: GenerationId,
+    ) -> Result<Option<Generation>, StoreError> {
+        let account: Option<(Uuid,)> = on!(&self.db, pool => {
+            sqlx::query_as(FIND_ACCOUNT).bind(id.0).fetch_optional(pool).await
+        })
+        .map_err(database)?;
+        match account {
+            Some((account_id,)) => self.find(AccountId(account_id), id).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Generation>, StoreError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (keys, dialect) = (rows(keys), self.db.dialect());
+        let (found, attempts) = on!(&self.db, pool => {
+            let found = sqlx::query_as(READ.sql(dialect)).bind(&keys).fetch_all(pool).await;
+            let attempts = sqlx::query_as(LOAD_ATTEMPTS.sql(dialect)).bind(&keys);
+            (found.map_err(database)?, attempts.fetch_all(pool).await.map_err(database)?)
+        });
+        assemble(found, attempts)
+    }
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct GenerationRow {
+    account_id: Uuid,
+    id: Uuid,
+    model: String,
+    media: String,
+    status: String,
+    input: Json<Input>,
+    amount_millicredits: i64,
+    catalogue_version: String,
+    epoch: i64,
+    created_at: DateTime<Utc>,
+    deadline_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    completed_at: Option<DateTime<Utc>>,
+    outputs: Option<Json<Vec<StoredFile>>>,
+    predict_time_ms: Option<i64>,
+    failure_code: Option<String>,
+    failure_message: Option<String>,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct AttemptRow {
+    account_id: Uuid,
+    generation_id: Uuid,
+    number: i64,
+    correlation: Uuid,
+    provider: String,
+    raw_model: String,
+    submitted_at: DateTime<Utc>,
+    deadline_at: DateTime<Utc>,
+    job: Option<String>,
+    outcome: String,
+    resolved_at: Option<DateTime<Utc>>,
+    failure_code: Option<String>,
+    failure_message: Option<String>,
+}
+
+/// Puts rows together.
+pub(crate) fn assemble(
+    rows: Vec<GenerationRow>,
+    attempts: Vec<AttemptRow>,
+) -> Result<Vec<Generation>, StoreError> {
+    let mut by_generation: HashMap<(Uuid, Uuid), Vec<Attempt>> = HashMap::new();
+    for row in attempts {
+        let key = (row.account_id, row.generation_id);
+        by_generation.entry(key).or_default().push(attempt(row)?);
+    }
+    rows.into_iter()
+        .map(|row| {
+            let attempts = by_generation.remove(&(row.account_id, row.id)).unwrap_or_default();
+            generation(row, attempts)
+        })
+        .collect()
+}
+
+fn generation(row: GenerationRow, attempts: Vec<Attempt>) -> Result<Generation, StoreError> {
+    let name = row.id;
+    let corrupt = |what: &str| StoreError::Corrupt(format!("generation {name}: {what}"));
+    let state = state(&row).ok_or_else(|| corrupt("its columns do not make a state"))?;
+    let media = match row.media.as_str() {
+        "image" => MediaKind::Image,
+        "video" => MediaKind::Video,
+        _ => return Err(corrupt("unknown media")),
+    };
+    let amount = Credits::from_thousandths(row.amount_millicredits);
+    let new = NewGeneration {
+        account_id: AccountId(row.account_id),
+        id: GenerationId(row.id),
+        model: row.model,
+        media,
+        input: row.input.0,
+        amount: amount.map_err(|_| corrupt("amount out of range"))?,
+        catalogue_version: row.catalogue_version,
+        created_at: row.created_at,
+        deadline_at: row.deadline_at,
+    };
+    Ok(Generation::restore(new, row.epoch, state, attempts))
+}
+
+fn state(row: &GenerationRow) -> Option<State> {
+    let started_at = row.started_at;
+    Some(match Status::parse(&row.status)? {
+        Status::Pending => State::Pending,
+        Status::Processing => State::Processing { started_at: started_at? },
+        Status::Succeeded => State::Succeeded {
+            started_at: started_at?,
+            completed_at: row.completed_at?,
+            outputs: row.outputs.as_ref()?.0.clone(),
+            predict_time: match row.predict_time_ms {
+                Some(ms) => Some(Duration::from_millis(u64::try_from(ms).ok()?)),
+                None => None,
+            },
+        },
+        Status::Failed => State::Failed {
+            started_at,
+            completed_at: row.completed_at?,
+            failure: failure(row.failure_code.as_deref(), row.failure_message.as_deref())?,
+        },
+        Status::Canceled => State::Canceled { started_at, completed_at: row.completed_at? },
+    })
+}
+
+fn failure(code: Option<&str>, message: Option<&str>) -> Option<Failure> {
+    Some(Failure::new(FailureCode::parse(code?)?, message?))
+}
+
+fn attempt(row: AttemptRow) -> Result<Attempt, StoreError> {
+    let name = (row.generation_id, row.number);
+    let corrupt = || StoreError::Corrupt(format!("attempt {} of generation {}", name.1, name.0));
+    let outcome = match (row.outcome.as_str(), row.resolved_at) {
+        ("pending", None) => AttemptOutcome::Pending,
+        ("used", Some(at)) => AttemptOutcome::Used { at },
+        ("discarded", Some(at)) => AttemptOutcome::Discarded { at },
+        ("canceled", Some(at)) => AttemptOutcome::Canceled { at },
+        ("failed", Some(at)) => AttemptOutcome::Failed {
+            at,
+            failure: failure(row.failure_code.as_deref(), row.failure_message.as_deref())
+                .ok_or_else(corrupt)?,
+        },
+        _ => return Err(corrupt()),
+    };
+    Ok(Attempt {
+        number: u32::try_from(row.number).map_err(|_| corrupt())?,
+        correlation: row.correlation,
+        provider: ProviderName::parse(&row.provider).ok_or_else(corrupt)?,
+        raw_model: row.raw_model,
+        submitted_at: row.submitted_at,
+        deadline_at: row.deadline_at,
+        job: row.job.map(JobRef),
+        outcome,
+    })
+}
+
+/// A generation on its way into the database.
+#[derive(Debug, Serialize)]
+pub(crate) struct GenerationOut<'a> {
+    account_id: Id,
+    id: Id,
+    model: &'a str,
+    media: &'static str,
+    status: &'static str,
+    was: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<&'a Input>,
+    amount_millicredits: i64,
+    catalogue_version: &'a str,
+    owner: Id,
+    epoch: i64,
+    created_at: Time,
+    deadline_at: Time,
+    due_at: Option<Time>,
+    started_at: Option<Time>,
+    completed_at: Option<Time>,
+    outputs: Option<&'a [StoredFile]>,
+    predict_time_ms: Option<u64>,
+    failure_code: Option<&'static str>,
+    failure_message: Option<&'a str>,
+}
+
+/// A new generation as a row.
+pub(crate) fn inserted(generation: &Generation, owner: NodeId) -> GenerationOut<'_> {
+    let input = Some(&generation.input);
+    GenerationOut { input, ..updated(generation, generation.status(), owner) }
+}
+
+/// A changed generation as a row.
+pub(crate) fn updated(generation: &Generation, was: Status, owner: NodeId) -> GenerationOut<'_> {
+    let (outputs, predict_time_ms) = match generation.state() {
+        State::Succeeded { outputs, predict_time, .. } => {
+            let ms = predict_time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+            (Some(outputs.as_slice()), ms)
+        }
+        State::Pending
+        | State::Processing { .. }
+        | State::Failed { .. }
+        | State::Canceled { .. } => (None, None),
+    };
+    let failure = match generation.state() {
+        State::Failed { failure, .. } => Some(failure),
+        State::Pending
+        | State::Processing { .. }
+        | State::Succeeded { .. }
+        | State::Canceled { .. } => None,
+    };
+    GenerationOut {
+        account_id: Id(generation.account_id.0),
+        id: Id(generation.id.0),
+        model: &generation.model,
+        media: generation.media.as_str(),
+        status: generation.status().as_str(),
+        was: was.as_str(),
+        input: None,
+        amount_millicredits: generation.amount.thousandths(),
+        catalogue_version: &generation.catalogue_version,
+        owner: Id(owner.0),
+        epoch: generation.epoch,
+        created_at: Time(generation.created_at),
+        deadline_at: Time(generation.deadline_at),
+        due_at: generation.due_at().map(Time),
+        started_at: generation.started_at().map(Time),
+        completed_at: generation.completed_at().map(Time),
+        outputs,
+        predict_time_ms,
+        failure_code: failure.map(|failure| failure.code.as_str()),
+        failure_message: failure.map(|failure| failure.message.as_str()),
+    }
+}
+
+/// An attempt on its way into the database.
+#[derive(Debug, Serialize)]
+pub(crate) struct AttemptOut<'a> {
+    account_id: Id,
+    generation_id: Id,
+    number: u32,
+    correlation: Id,
+    provider: &'static str,
+    raw_model: &'a str,
+    submitted_at: Time,
+    deadline_at: Time,
+    job: Option<&'a str>,
+    outcome: &'static str,
+    resolved_at: Option<Time>,
+    failure_code: Option<&'static str>,
+    failure_message: Option<&'a str>,
+}
+
+/// An attempt as a row.
+pub(crate) fn attempt_out(
+    account_id: AccountId,
+    generation_id: GenerationId,
+    attempt: &Attempt,
+) -> AttemptOut<'_> {
+    let failure = match &attempt.outcome {
+        AttemptOutcome::Failed { failure, .. } => Some(failure),
+        AttemptOutcome::Pending
+        | AttemptOutcome::Used { .. }
+        | AttemptOutcome::Discarded { .. }
+        | AttemptOutcome::Canceled { .. } => None,
+    };
+    AttemptOut {
+        account_id: Id(account_id.0),
+        generation_id: Id(generation_id.0),
+        number: attempt.number,
+        correlation: Id(attempt.correlation),
+        provider: attempt.provider.as_str(),
+        raw_model: &attempt.raw_model,
+        submitted_at: Time(attempt.submitted_at),
+        deadline_at: Time(attempt.deadline_at),
+        job: attempt.job.as_ref().map(|job| job.0.as_str()),
+        outcome: attempt.outcome.as_str(),
+        resolved_at: attempt.outcome.resolved_at().map(Time),
+        failure_code: failure.map(|failure| failure.code.as_str()),
+        failure_message: failure.map(|failure| failure.message.as_str()),
+    }
+}
+
+/// The key of a generation for a set-wise read.
+pub(crate) fn key(account_id: AccountId, id: GenerationId) -> Key {
+    Key { account_id: Id(account_id.0), id: Id(id.0) }
+}

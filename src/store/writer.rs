@@ -1,0 +1,295 @@
+//! Group commit: one writer takes what has queued up, decides it as a batch, writes it with
+//! one statement per table, commits once, and answers everybody.
+//!
+//! A commit has to reach the disk, and a disk does some thousands of those a second at
+//! best; sharing one flush among many units is where durable throughput comes from
+//! (`ARCHITECTURE.md`, "Group commit"). The callers see none of this.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
+
+use actors::batch::{
+    AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeliveryTried, Snapshot, TryOutcome,
+};
+use actors::generation::{Generation, NewAttempt, NewGeneration};
+use actors::id::{AccountId, NodeId};
+use actors::ports::{DeliveryListener, IdSource, StoreError};
+use actors::webhook::{DeliveryPolicy, FileUrls};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::store::in_flight::InFlight;
+use crate::store::rowset::{AccountKey, Id, Key};
+use crate::store::transaction::{Write, WriteConnection, WriteTransaction};
+use crate::store::{Db, StoreMetrics, generations, ledger, webhooks};
+
+/// What the rules of a batch need beside the rows.
+pub(crate) struct Rules {
+    /// Which process writes: the owner of what it accepts.
+    pub(crate) node: NodeId,
+    /// Makes delivery ids.
+    pub(crate) ids: Arc<dyn IdSource>,
+    /// Makes output URLs in webhook payloads.
+    pub(crate) files: FileUrls,
+    /// When deliveries are tried and endpoints given up.
+    pub(crate) policy: DeliveryPolicy,
+}
+
+/// A unit of work and where its answer goes.
+pub(crate) enum Unit {
+    /// See `GenerationStore::accept`.
+    Accept(Box<(NewGeneration, NewAttempt)>, Reply<Result<Generation, AcceptRefusal>>),
+    /// See `GenerationStore::advance`.
+    Advance(Box<Advance>, Reply<Result<Generation, AdvanceRefusal>>),
+    /// See `DeliveryStore::record_try`.
+    Try(AccountId, Box<DeliveryTried>, Reply<Option<TryOutcome>>),
+}
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// The writer, to be run as a task of its own until its queue is closed.
+pub(crate) struct Writer {
+    pub(crate) db: Db,
+    pub(crate) rules: Rules,
+    pub(crate) queue: mpsc::Receiver<Unit>,
+    pub(crate) batch_max: usize,
+    pub(crate) metrics: StoreMetrics,
+    pub(crate) listener: Arc<OnceLock<Weak<dyn DeliveryListener>>>,
+    pub(crate) in_flight: InFlight,
+}
+
+impl Writer {
+    /// Writes until the queue is closed and empty.
+    pub(crate) async fn run(mut self) {
+        let mut connection = None;
+        let mut units = Vec::with_capacity(self.batch_max);
+        while self.queue.recv_many(&mut units, self.batch_max).await > 0 {
+            let started = Instant::now();
+            self.metrics.batch_units.observe(units.len() as f64);
+            self.commit(&mut connection, std::mem::take(&mut units)).await;
+            self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
+        }
+    }
+
+    /// Commits units together; when the database refuses the batch, each alone, so that one
+    /// bad unit fails alone.
+    async fn commit(&mut self, connection: &mut Option<WriteConnection>, units: Vec<Unit>) {
+        match self.attempt(connection, &units).await {
+            Ok((answers, changes)) => {
+                let deliveries = self.in_flight.remember(changes);
+                let listener = self.listener.get().and_then(Weak::upgrade);
+                if let (false, Some(listener)) = (deliveries.is_empty(), listener) {
+                    listener.committed(deliveries);
+                }
+                for (unit, answer) in units.into_iter().zip(answers) {
+                    answer.send(unit);
+                }
+            }
+            Err(error) => {
+                // The connection may be what failed, or what is remembered may be out of date:
+                // the next batch takes another and reads everything.
+                *connection = None;
+                let relied_on_memory = self.in_flight.forget();
+                if units.len() == 1 && !relied_on_memory {
+                    let cause = std::error::Error::source(&error);
+                    tracing::error!(%error, ?cause, "a unit of work failed");
+                    return units.into_iter().for_each(|unit| unit.fail(&error));
+                }
+                tracing::warn!(%error, units = units.len(), "a batch failed; trying each unit alone");
+                for unit in units {
+                    Box::pin(self.commit(connection, vec![unit])).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        connection: &mut Option<WriteConnection>,
+        units: &[Unit],
+    ) -> Result<(Vec<Answer>, Changes), StoreError> {
+        let connection = match connection {
+            Some(connection) => connection,
+            None => connection.insert(WriteConnection::acquire(&self.db).await?),
+        };
+        let mut transaction = connection.begin().await?;
+        let snapshot = load(&mut transaction, units, &mut self.in_flight).await?;
+        let rules = &self.rules;
+        let next_id = || rules.ids.next();
+        let mut batch = Batch::new(snapshot, &next_id, &rules.files, &rules.policy);
+        let answers = units.iter().map(|unit| Answer::decide(unit, &mut batch)).collect();
+        let changes = batch.into_changes();
+        save(&mut transaction, &changes, rules.node).await?;
+        transaction.commit().await?;
+        Ok((answers, changes))
+    }
+}
+
+impl Unit {
+    fn fail(self, error: &StoreError) {
+        // StoreError is not Clone because of its source, which was logged above.
+        let error = match error {
+            StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
+            StoreError::Overloaded => StoreError::Overloaded,
+            StoreError::Database(source) => StoreError::Database(source.to_string().into()),
+        };
+        // A caller that has gone away does not need its answer.
+        match self {
+            Self::Accept(_, reply) => drop(reply.send(Err(error))),
+            Self::Advance(_, reply) => drop(reply.send(Err(error))),
+            Self::Try(_, _, reply) => drop(reply.send(Err(error))),
+        }
+    }
+
+    fn account_id(&self) -> AccountId {
+        match self {
+            Self::Accept(accept, _) => accept.0.account_id,
+            Self::Advance(advance, _) => advance.account_id,
+            Self::Try(account_id, _, _) => *account_id,
+        }
+    }
+}
+
+enum Answer {
+    Accept(Result<Generation, AcceptRefusal>),
+    Advance(Result<Generation, AdvanceRefusal>),
+    Try(Option<TryOutcome>),
+}
+
+impl Answer {
+    fn decide(unit: &Unit, batch: &mut Batch<'_>) -> Self {
+        match unit {
+            Unit::Accept(accept, _) => {
+                let (new, first) = accept.as_ref().clone();
+                Self::Accept(batch.accept(new, first))
+            }
+            Unit::Advance(advance, _) => Self::Advance(batch.advance(advance.as_ref().clone())),
+            Unit::Try(_, tried, _) => Self::Try(batch.record_try(tried.as_ref().clone())),
+        }
+    }
+
+    fn send(self, unit: Unit) {
+        // A caller that has gone away does not need its answer.
+        match (self, unit) {
+            (Self::Accept(answer), Unit::Accept(_, reply)) => drop(reply.send(Ok(answer))),
+            (Self::Advance(answer), Unit::Advance(_, reply)) => drop(reply.send(Ok(answer))),
+            (Self::Try(answer), Unit::Try(_, _, reply)) => drop(reply.send(Ok(answer))),
+            _ => unreachable!("answers are made from the units, in order"),
+        }
+    }
+}
+
+/// Reads every row that the units may touch, and locks it.
+async fn load(
+    transaction: &mut WriteTransaction<'_>,
+    units: &[Unit],
+    in_flight: &mut InFlight,
+) -> Result<Snapshot, StoreError> {
+    let mut snapshot = Snapshot::default();
+    let (mut paying, mut telling) = (BTreeSet::new(), BTreeSet::new());
+    // Each row once: several units of a batch may be about the same one, and a row that came
+    // back twice would share its attempts out among its copies. In order, so that two servers
+    // lock in the same one.
+    let (mut advancing, mut tried_ones) = (BTreeSet::new(), BTreeSet::new());
+    for unit in units {
+        let account_id = unit.account_id();
+        match unit {
+            Unit::Accept(..) => drop(paying.insert(account_id)),
+            Unit::Advance(advance, _) => {
+                let key = (account_id, advance.id);
+                match in_flight.take(key) {
+                    Some(generation) => drop(snapshot.generations.insert(key, generation)),
+                    None if snapshot.generations.contains_key(&key) => {}
+                    None => drop(advancing.insert(key)),
+                }
+                if advance.may_settle() {
+                    paying.insert(account_id);
+                }
+                if advance.may_announce() {
+                    telling.insert(account_id);
+                }
+            }
+            Unit::Try(_, tried, _) => {
+                telling.insert(account_id);
+                tried_ones.insert((account_id, tried.delivery_id));
+            }
+        }
+    }
+    let keys = |accounts: BTreeSet<AccountId>| -> Vec<AccountKey> {
+        accounts.into_iter().map(AccountKey::new).collect()
+    };
+    let balances: Vec<ledger::BalanceRow> =
+        transaction.fetch(&ledger::LOAD_BALANCES, &keys(paying)).await?;
+    for row in balances {
+        snapshot.balances.insert(AccountId(row.id), row.try_into()?);
+    }
+    let generation_keys: Vec<Key> =
+        advancing.into_iter().map(|(account_id, id)| generations::key(account_id, id)).collect();
+    let delivery_keys: Vec<Key> = tried_ones
+        .into_iter()
+        .map(|(account_id, id)| Key { account_id: Id(account_id.0), id: Id(id.0) })
+        .collect();
+    let found = transaction.fetch(&generations::LOAD, &generation_keys).await?;
+    let attempts = transaction.fetch(&generations::LOAD_ATTEMPTS, &generation_keys).await?;
+    for generation in generations::assemble(found, attempts)? {
+        snapshot.generations.insert((generation.account_id, generation.id), generation);
+    }
+    let endpoints: Vec<webhooks::EndpointStateRow> =
+        transaction.fetch(&webhooks::LOAD_ENDPOINTS, &keys(telling)).await?;
+    for row in endpoints {
+        let endpoint: actors::webhook::EndpointState = row.try_into()?;
+        snapshot.endpoints.insert(endpoint.id, endpoint);
+    }
+    let deliveries: Vec<webhooks::DeliveryRow> =
+        transaction.fetch(&webhooks::LOAD_DELIVERIES, &delivery_keys).await?;
+    for row in deliveries {
+        let delivery: actors::webhook::WebhookDelivery = row.try_into()?;
+        snapshot.deliveries.insert(delivery.id, delivery);
+    }
+    Ok(snapshot)
+}
+
+/// Writes what the batch changed: one statement per table, and a row that was not as expected
+/// undoes everything.
+async fn save(
+    transaction: &mut WriteTransaction<'_>,
+    changes: &Changes,
+    node: NodeId,
+) -> Result<(), StoreError> {
+    let inserted: Vec<_> =
+        changes.inserted.iter().map(|generation| generations::inserted(generation, node)).collect();
+    let updated: Vec<_> = changes
+        .updated
+        .iter()
+        .map(|(generation, was)| generations::updated(generation, *was, node))
+        .collect();
+    let attempts: Vec<_> = changes
+        .attempts
+        .iter()
+        .map(|(account_id, id, attempt)| generations::attempt_out(*account_id, *id, attempt))
+        .collect();
+    let entries: Vec<_> = changes.entries.iter().map(ledger::entry_out).collect();
+    let balances: Vec<_> = changes
+        .balances
+        .iter()
+        .map(|(id, before, after)| ledger::balance_out(*id, *before, *after))
+        .collect();
+    let deliveries: Vec<_> = changes.deliveries.iter().map(webhooks::delivery_out).collect();
+    let tried: Vec<_> = changes
+        .tried
+        .iter()
+        .map(|(delivery, result)| webhooks::tried_out(delivery, result))
+        .collect();
+    let endpoints: Vec<_> = changes.endpoints.iter().map(webhooks::endpoint_out).collect();
+    let writes = [
+        Write::new(&generations::INSERT, &inserted),
+        Write::new(&generations::UPDATE, &updated),
+        Write::new(&generations::UPSERT_ATTEMPTS, &attempts),
+        Write::new(&ledger::INSERT, &entries),
+        Write::new(&ledger::UPDATE_BALANCES, &balances),
+        Write::new(&webhooks::INSERT_DELIVERIES, &deliveries),
+        Write::new(&webhooks::UPDATE_DELIVERIES, &tried),
+        Write::new(&webhooks::UPDATE_ENDPOINTS, &endpoints),
+    ];
+    transaction.write_all(writes.into_iter().flatten().collect()).await
+}

@@ -1,0 +1,296 @@
+//! A store of its own for each test, on either database, and short ways to say things to it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actors::account::{Account, AccountKind, Plan};
+use actors::batch::{Advance, AdvanceRefusal};
+use actors::generation::{Event, Generation, NewAttempt, NewGeneration, StoredFile};
+use actors::id::{AccountId, GenerationId, NodeId};
+use actors::money::Credits;
+use actors::ports::{AccountStore, GenerationStore, Grant, IdSource};
+use actors::webhook::{DeliveryPolicy, EventName, FileUrls, WebhookEndpoint};
+use babysea::config::{Config, Database, Overrides};
+use babysea::identity::{Context, NewEndpoint, create_endpoint};
+use babysea::ids::SystemIds;
+use babysea::secrets::MasterKey;
+use babysea::store::audit::{Finding, audit};
+use babysea::store::{Db, Store, StoreMetrics, StoreParts};
+use chrono::{DateTime, Utc};
+use prometheus_client::metrics::histogram::Histogram;
+use providers::clock::Clock;
+use providers::name::ProviderName;
+use providers::{JobRef, MediaKind};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use tokio::task::JoinHandle;
+
+/// Tries that the policy of these tests allows.
+pub(crate) const TRIES_MAX: u32 = 5;
+
+/// Seconds after a start that is the same in every test.
+pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+}
+
+pub(crate) fn credits(text: &str) -> Credits {
+    Credits::parse(text).unwrap()
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub(crate) struct ManualClock(pub(crate) Mutex<DateTime<Utc>>);
+
+impl Clock for ManualClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+}
+
+impl ManualClock {
+    pub(crate) fn set(&self, now: DateTime<Utc>) {
+        *self.0.lock().unwrap() = now;
+    }
+}
+
+/// A store with its writer, on a database that is gone afterwards.
+pub(crate) struct TestStore {
+    pub(crate) store: Store,
+    pub(crate) context: Context,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) node: NodeId,
+    db: Db,
+    writer: JoinHandle<()>,
+    database: Database,
+    directory: PathBuf,
+    /// The database to be dropped, and where to say so.
+    drop: Option<(String, SecretString)>,
+}
+
+impl TestStore {
+    pub(crate) async fn sqlite() -> Self {
+        let directory = directory();
+        let database = Database::Sqlite(directory.join("babysea.db"));
+        Self::open(database, directory, None).await
+    }
+
+    /// `None` without a server to test against, which only a developer may be.
+    pub(crate) async fn postgres() -> Option<Self> {
+        let Some(url) = std::env::var_os("TEST_POSTGRES_URL") else {
+            let required = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+            assert!(!required, "in CI, TEST_POSTGRES_URL must be set");
+            return None;
+        };
+        let url = url.into_string().unwrap();
+        let name = format!("babysea_{:016x}", rand::random::<u64>());
+        administer(&url, &format!("CREATE DATABASE {name}")).await;
+        let mut own = url::Url::parse(&url).unwrap();
+        own.set_path(&name);
+        let database = Database::Postgres(SecretString::from(own.to_string()));
+        let drop = Some((format!("DROP DATABASE {name} WITH (FORCE)"), SecretString::from(url)));
+        Some(Self::open(database, directory(), drop).await)
+    }
+
+    async fn open(
+        database: Database,
+        directory: PathBuf,
+        drop: Option<(String, SecretString)>,
+    ) -> Self {
+        let data_dir = Some(directory.to_str().unwrap().to_owned());
+        let mut config =
+            Config::load(None, &Overrides { data_dir, ..Overrides::default() }).unwrap();
+        // As little work as bcrypt knows: nothing here is about how long it takes.
+        config.auth.bcrypt_cost = 4;
+        let db = Db::connect(&database, 8).await.unwrap();
+        db.migrate().await.unwrap();
+        let node = NodeId(SystemIds.next());
+        let (store, writer) = Store::new(StoreParts {
+            db: db.clone(),
+            node,
+            master_key: Arc::new(MasterKey::load(&config).unwrap()),
+            ids: Arc::new(SystemIds),
+            files: FileUrls { base: "https://files.test".to_owned() },
+            policy: DeliveryPolicy {
+                waits: vec![Duration::from_secs(1); TRIES_MAX as usize],
+                disable_after: 15,
+            },
+            batch_max: 256,
+            queue_max: 4096,
+            metrics: StoreMetrics {
+                batch_units: Histogram::new([1.0]),
+                batch_seconds: Histogram::new([1.0]),
+            },
+        });
+        let writer = tokio::spawn(writer);
+        let clock = Arc::new(ManualClock(Mutex::new(at(0))));
+        let mut context = Context::new(store.clone(), &config);
+        context.clock = clock.clone();
+        Self { store, context, clock, node, db, writer, database, directory, drop }
+    }
+
+    /// Every test ends with this: nothing that it did may have broken a rule.
+    pub(crate) async fn finish(self) {
+        let findings = self.findings().await;
+        assert!(findings.is_empty(), "{findings:#?}");
+        self.discard().await;
+    }
+
+    /// The end of a test that broke rules on purpose.
+    pub(crate) async fn discard(self) {
+        drop((self.store, self.context));
+        self.writer.await.unwrap();
+        self.db.close().await;
+        if let Some((statement, url)) = &self.drop {
+            administer(url.expose_secret(), statement).await;
+        }
+        std::fs::remove_dir_all(&self.directory).unwrap();
+    }
+
+    pub(crate) async fn findings(&self) -> Vec<Finding> {
+        audit(&self.store, TRIES_MAX).await.unwrap().findings
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self.database, Database::Sqlite(_))
+    }
+
+    /// Another pool on the same database.
+    pub(crate) async fn connect(&self) -> Db {
+        Db::connect(&self.database, 1).await.unwrap()
+    }
+
+    /// An account with this much credit.
+    pub(crate) async fn account(&self, amount: &str) -> AccountId {
+        let account = Account {
+            id: AccountId(SystemIds.next()),
+            name: "Test".to_owned(),
+            kind: AccountKind::Personal,
+            plan: Plan::Pro,
+            email: None,
+            balance: Credits::ZERO,
+            created_at: at(0),
+        };
+        let grant = Grant {
+            amount: credits(amount),
+            key: format!("test:{}", account.id),
+            description: "Test".to_owned(),
+            at: at(0),
+        };
+        let grant = (grant.amount > Credits::ZERO).then_some(grant);
+        self.store.create_account(account, grant).await.unwrap().id
+    }
+
+    pub(crate) async fn balance(&self, account_id: AccountId) -> Credits {
+        self.store.find_account(account_id).await.unwrap().unwrap().balance
+    }
+
+    /// The ledger as `kind amount balance`, one line each.
+    pub(crate) async fn ledger(&self, account_id: AccountId) -> Vec<String> {
+        let entries = self.store.list_entries(account_id, 0, 10_000).await.unwrap();
+        let line = |entry: &actors::ledger::LedgerEntry| {
+            format!("{} {} {}", entry.kind.as_str(), entry.amount, entry.balance_after)
+        };
+        entries.iter().map(line).collect()
+    }
+
+    /// An endpoint for these events.
+    pub(crate) async fn endpoint(
+        &self,
+        account_id: AccountId,
+        events: &[EventName],
+    ) -> WebhookEndpoint {
+        let url = "https://hooks.example.com/".to_owned();
+        let new = NewEndpoint { account_id, url, events: events.to_vec() };
+        create_endpoint(&self.context, new).await.unwrap()
+    }
+
+    /// An accepted generation of 0.100 credits.
+    pub(crate) async fn accepted(&self, account_id: AccountId) -> Generation {
+        let id = GenerationId(SystemIds.next());
+        self.store.accept(new(account_id, id), attempt()).await.unwrap().unwrap()
+    }
+
+    /// One that a provider has taken.
+    pub(crate) async fn processing(&self, account_id: AccountId) -> Generation {
+        let generation = self.accepted(account_id).await;
+        self.advance(&generation, vec![taken(1)]).await.unwrap()
+    }
+
+    pub(crate) async fn advance(
+        &self,
+        generation: &Generation,
+        events: Vec<Event>,
+    ) -> Result<Generation, AdvanceRefusal> {
+        let advance = Advance {
+            account_id: generation.account_id,
+            id: generation.id,
+            epoch: Some(generation.epoch),
+            events,
+        };
+        self.store.advance(advance).await.unwrap()
+    }
+}
+
+pub(crate) fn new(account_id: AccountId, id: GenerationId) -> NewGeneration {
+    let input = json!({
+        "prompt": "a test",
+        "ratio": "1:1",
+        "format": "png",
+        "count": 2,
+        "input_files": [],
+        "last_frame": null,
+        "duration_ms": null,
+        "resolution": null,
+        "audio": null,
+        "options": {},
+        "provider_order": ["sandbox_polling", "sandbox_inline"],
+        "requested_order": null,
+    });
+    NewGeneration {
+        account_id,
+        id,
+        model: "sandbox/failover".to_owned(),
+        media: MediaKind::Image,
+        input: serde_json::from_value(input).unwrap(),
+        amount: credits("0.100"),
+        catalogue_version: "test".to_owned(),
+        created_at: at(1),
+        deadline_at: at(1000),
+    }
+}
+
+pub(crate) fn attempt() -> NewAttempt {
+    NewAttempt {
+        correlation: SystemIds.next(),
+        provider: ProviderName::SandboxPolling,
+        raw_model: "polling".to_owned(),
+        at: at(1),
+        deadline_at: at(100),
+    }
+}
+
+pub(crate) fn taken(attempt: u32) -> Event {
+    Event::Accepted { attempt, job: JobRef("job-1".to_owned()), at: at(2) }
+}
+
+pub(crate) fn completed(attempt: u32) -> Event {
+    let file = |key: &str| StoredFile { key: key.to_owned(), bytes: 10 };
+    let outputs = vec![file("a/0.png"), file("a/1.png")];
+    Event::Completed { attempt, outputs, predict_time: Some(Duration::from_millis(7)), at: at(3) }
+}
+
+fn directory() -> PathBuf {
+    let name = format!("babysea-store-{:016x}", rand::random::<u64>());
+    let directory = std::env::temp_dir().join(name);
+    std::fs::create_dir(&directory).unwrap();
+    directory
+}
+
+async fn administer(url: &str, statement: &str) {
+    let url = Database::Postgres(SecretString::from(url));
+    let Db::Postgres(pool) = Db::connect(&url, 1).await.unwrap() else { unreachable!() };
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&pool).await.unwrap();
+    pool.close().await;
+}
