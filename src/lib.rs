@@ -14,3 +14,8 @@ pub mod outputs;
 pub mod webhook_sender;
 pub mod store;
 pub mod identity;
+pub mod error;
+pub mod metrics;
+pub mod auth;
+pub mod callback_urls;
+pub mod http;

@@ -1,0 +1,239 @@
+//! Who calls, and what they may do.
+//!
+//! The checks run in the order of `spec/contract.md` 4.1: bearer, failures of this address,
+//! the key itself, its lifecycle, its allowlist, its scope. A handler states the scope that it
+//! needs in its signature, as [`Authorized<S>`], and cannot run without it.
+
+mod bcrypt_pool;
+mod bounded;
+mod failures;
+mod last_used;
+mod verifier;
+
+use std::io;
+use std::marker::PhantomData;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
+use actors::api_key::{ApiKey, PlainKey, Scope};
+use actors::ports::{KeyStore, StoreError};
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use providers::clock::Clock;
+
+use self::bcrypt_pool::BcryptPool;
+use self::failures::{Blocked, Failures};
+use self::last_used::LastUsed;
+use self::verifier::{Memory, NotVerified, Verifier};
+use crate::config::{AuthConfig, TrustedProxies};
+use crate::error::{ApiError, ErrorCode};
+use crate::metrics::{AuthMetrics, AuthOutcome};
+use crate::secrets::PurposeKey;
+
+/// What every `Authorization` header begins with.
+const BEARER: &str = "Bearer bye_";
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// Checks keys, and remembers what it takes to do so fast. One per process.
+pub struct Auth {
+    clock: Arc<dyn Clock>,
+    proxies: TrustedProxies,
+    failures: Failures,
+    verifier: Verifier,
+    last_used: LastUsed,
+    metrics: AuthMetrics,
+}
+
+/// What [`Auth`] is made of.
+pub struct AuthParts<'a> {
+    pub keys: Arc<dyn KeyStore>,
+    pub clock: Arc<dyn Clock>,
+    /// `Purpose::KeyCache`.
+    pub pepper: PurposeKey,
+    pub config: &'a AuthConfig,
+    pub proxies: TrustedProxies,
+    pub metrics: AuthMetrics,
+}
+
+impl Auth {
+    /// Starts the bcrypt threads, which end when this is dropped.
+    ///
+    /// # Errors
+    /// A thread could not be started.
+    pub fn start(parts: AuthParts<'_>) -> io::Result<Self> {
+        let AuthParts { keys, clock, pepper, config, proxies, metrics } = parts;
+        let (waiting, taken) = (metrics.bcrypt_waiting.clone(), metrics.bcrypt_taken.clone());
+        let (threads, queue_max) = (config.bcrypt_threads, config.bcrypt_queue_max);
+        let pool = BcryptPool::start(threads, queue_max, waiting, taken)?;
+        Ok(Self {
+            clock: Arc::clone(&clock),
+            proxies,
+            failures: Failures::new(config.failures_per_minute),
+            last_used: LastUsed::new(Arc::clone(&keys), config.cache_max),
+            verifier: Verifier {
+                keys,
+                clock,
+                pepper,
+                recheck: config.recheck,
+                pool,
+                memory: Memory::new(config.cache_max),
+            },
+            metrics,
+        })
+    }
+
+    /// Writes when keys were last used; to be called about once a second, and at the end.
+    ///
+    /// # Errors
+    /// They could not be written, and will be the next time.
+    pub async fn flush_last_used(&self) -> Result<(), StoreError> {
+        self.last_used.flush().await
+    }
+
+    /// Runs all checks. `authorization` is the header as sent.
+    ///
+    /// # Errors
+    /// What the client is to be told.
+    pub async fn authorize(
+        &self,
+        authorization: Option<&str>,
+        client: IpAddr,
+        scope: Scope,
+    ) -> Result<(Arc<ApiKey>, DateTime<Utc>), ApiError> {
+        let Some(text) = authorization.and_then(bearer) else {
+            return Err(self.refuse(AuthOutcome::Missing, ErrorCode::AuthenticationRequired));
+        };
+        // Before any work that a key could cause (`spec/contract.md` 4.1).
+        if let Some(blocked) = self.failures.blocked(client, self.clock.now()) {
+            return Err(self.too_many(blocked));
+        }
+        let (key, outcome) = self.identify(text, client).await?;
+        let now = self.clock.now();
+        if !key.status(now).authenticates() {
+            return Err(self.fail(client));
+        }
+        if !key.allows(client) {
+            return Err(self.refuse(AuthOutcome::IpNotAllowed, ErrorCode::IpNotAllowed));
+        }
+        if !key.scopes.contains(&scope) {
+            return Err(self.refuse(AuthOutcome::NoScope, ErrorCode::InsufficientPermissions));
+        }
+        self.last_used.note(key.id, now);
+        self.metrics.count(outcome);
+        Ok((key, now))
+    }
+
+    async fn identify(
+        &self,
+        text: &str,
+        client: IpAddr,
+    ) -> Result<(Arc<ApiKey>, AuthOutcome), ApiError> {
+        // A typing mistake costs no look-up and no bcrypt (`spec/faults.md` B9).
+        let Some(key) = PlainKey::parse(text) else { return Err(self.fail(client)) };
+        match self.verifier.recognize(key).await {
+            Ok(found) if found.cached => Ok((found.row, AuthOutcome::Cached)),
+            Ok(found) => Ok((found.row, AuthOutcome::Verified)),
+            Err(NotVerified::Unknown) => Err(self.fail(client)),
+            Err(NotVerified::Busy) => {
+                self.metrics.count(AuthOutcome::Busy);
+                Err(ApiError::busy())
+            }
+            Err(NotVerified::Store(error)) => {
+                self.metrics.count(AuthOutcome::Error);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// One answer for every key that is not good, so that nobody learns what is wrong with it.
+    fn fail(&self, client: IpAddr) -> ApiError {
+        self.failures.record(client, self.clock.now());
+        self.refuse(AuthOutcome::Failed, ErrorCode::AuthenticationFailed)
+    }
+
+    fn refuse(&self, outcome: AuthOutcome, code: ErrorCode) -> ApiError {
+        self.metrics.count(outcome);
+        ApiError::new(code)
+    }
+
+    fn too_many(&self, blocked: Blocked) -> ApiError {
+        let header = HeaderName::from_static;
+        self.refuse(AuthOutcome::Limited, ErrorCode::AuthRateLimited)
+            .retry_after(blocked.retry_after)
+            .header(header("x-ratelimit-limit"), blocked.limit)
+            .header(header("x-ratelimit-remaining"), 0)
+            .header(header("x-ratelimit-reset"), blocked.reset)
+    }
+
+    /// The address of the client: of the peer, unless that is one of our proxies
+    /// (`spec/faults.md` B12).
+    fn client(&self, request: &HttpRequest) -> IpAddr {
+        // Only a test without a connection has no peer.
+        let peer = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
+        let forwarded: Vec<&str> = request
+            .headers()
+            .get_all(FORWARDED_FOR)
+            .map(|value| value.to_str().unwrap_or("not text"))
+            .collect();
+        self.proxies.client(peer, forwarded.into_iter())
+    }
+}
+
+/// The key in a header; its form is not looked at yet.
+fn bearer(header: &str) -> Option<&str> {
+    header.starts_with(BEARER).then(|| &header["Bearer ".len()..])
+}
+
+/// A request whose key carries the scope `S`.
+#[derive(Debug)]
+pub struct Authorized<S> {
+    pub key: Arc<ApiKey>,
+    /// When the checks were passed; also the last use of the key.
+    pub at: DateTime<Utc>,
+    scope: PhantomData<S>,
+}
+
+/// A scope as a type, for [`Authorized`].
+pub trait RequiredScope: 'static {
+    const SCOPE: Scope;
+}
+
+macro_rules! scopes {
+    ($($name:ident)*) => {
+        $(
+            #[derive(Debug)]
+            pub struct $name;
+            impl RequiredScope for $name {
+                const SCOPE: Scope = Scope::$name;
+            }
+        )*
+    };
+}
+scopes!(GenerationWrite GenerationRead GenerationDelete AccountRead HealthRead LibraryRead);
+
+impl<S: RequiredScope> FromRequest for Authorized<S> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        async move {
+            let auth = request
+                .app_data::<web::Data<Auth>>()
+                .ok_or_else(|| ApiError::internal("the server was wired without Auth"))?;
+            let header = request.headers().get(AUTHORIZATION).and_then(|it| it.to_str().ok());
+            let client = auth.client(&request);
+            let (key, at) = auth.authorize(header, client, S::SCOPE).await?;
+            Ok(Self { key, at, scope: PhantomData })
+        }
+        .boxed_local()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fakes;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! A clock and keys for tests.
+
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actors::api_key::{PREFIX_LENGTH, Rotated, Rotation};
+use actors::id::{AccountId, ApiKeyId};
+use actors::ports::KeyRefusal;
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::*;
+use crate::config::{Config, Overrides};
+use crate::secrets::{MasterKey, Purpose};
+
+/// A time that a test moves.
+pub(crate) struct ManualClock(Mutex<DateTime<Utc>>);
+
+impl ManualClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(DateTime::from_timestamp(1_780_388_110, 802_000_000).unwrap())))
+    }
+
+    pub(crate) fn forward(&self, milliseconds: i64) {
+        *self.0.lock().unwrap() += TimeDelta::milliseconds(milliseconds);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// Keys in memory, and how often they were asked for.
+#[derive(Default)]
+pub(crate) struct FakeKeys {
+    pub(crate) rows: Mutex<Vec<ApiKey>>,
+    pub(crate) look_ups: AtomicUsize,
+    pub(crate) reads: AtomicUsize,
+    pub(crate) touched: Mutex<Vec<(ApiKeyId, DateTime<Utc>)>>,
+    pub(crate) broken: Mutex<bool>,
+}
+
+impl FakeKeys {
+    /// Changes the only row, or the row of that number.
+    pub(crate) fn change(&self, number: usize, change: impl FnOnce(&mut ApiKey)) {
+        change(&mut self.rows.lock().unwrap()[number]);
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        match *self.broken.lock().unwrap() {
+            true => Err(StoreError::Database("the disk is on fire".into())),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A key whose every random character is drawn the same.
+pub(crate) fn plain(draw: u8) -> PlainKey {
+    PlainKey::from_draws([draw; 32])
+}
+
+/// The header that presents a key.
+pub(crate) fn bearer_of(key: &PlainKey) -> String {
+    format!("Bearer {}", key.expose())
+}
+
+/// A row for a key, with all scopes; its hash is the cheapest there is.
+pub(crate) fn row(key: &PlainKey) -> ApiKey {
+    ApiKey {
+        account_id: AccountId(Uuid::from_u128(0xacc)),
+        id: ApiKeyId(Uuid::from_u128(u128::from(key.expose().as_bytes()[10]))),
+        name: "render farm".to_owned(),
+        prefix: key.expose()[..PREFIX_LENGTH].to_owned(),
+        hash: bcrypt::non_truncating_hash(key.expose(), 4).unwrap(),
+        scopes: Scope::ALL.to_vec(),
+        allowed_ips: Vec::<IpAddr>::new(),
+        created_at: DateTime::from_timestamp(1_779_271_200, 0).unwrap(),
+        expires_at: None,
+        rotated_at: None,
+        revoked_at: None,
+        last_used_at: None,
+    }
+}
+
+#[async_trait]
+impl KeyStore for FakeKeys {
+    async fn list_keys_by_prefix_any_account(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        self.look_ups.fetch_add(1, Ordering::Relaxed);
+        self.check()?;
+        let rows = self.rows.lock().unwrap();
+        Ok(rows.iter().filter(|row| row.prefix == prefix).cloned().collect())
+    }
+
+    async fn find_key_any_account(&self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.check()?;
+        Ok(self.rows.lock().unwrap().iter().find(|row| row.id == id).cloned())
+    }
+
+    async fn touch_keys(&self, used: Vec<(ApiKeyId, DateTime<Utc>)>) -> Result<(), StoreError> {
+        self.check()?;
+        self.touched.lock().unwrap().extend(used);
+        Ok(())
+    }
+
+    async fn create_key(&self, _: ApiKey, _: u32) -> Result<Result<(), KeyRefusal>, StoreError> {
+        unreachable!("authentication makes no keys")
+    }
+
+    async fn list_keys(&self, _: AccountId) -> Result<Vec<ApiKey>, StoreError> {
+        unreachable!("authentication lists no accounts")
+    }
+
+    async fn rotate_key(
+        &self,
+        _: AccountId,
+        _: ApiKeyId,
+        _: Rotation,
+    ) -> Result<Result<Rotated, KeyRefusal>, StoreError> {
+        unreachable!("authentication rotates no keys")
+    }
+
+    async fn revoke_key(
+        &self,
+        _: AccountId,
+        _: ApiKeyId,
+        _: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        unreachable!("authentication revokes no keys")
+    }
+
+    async fn delete_key(&self, _: AccountId, _: ApiKeyId) -> Result<bool, StoreError> {
+        unreachable!("authentication deletes no keys")
+    }
+}
+
+/// Default settings, with one thread for bcrypt.
+pub(crate) fn config() -> Config {
+    let mut config = Config::load(None, &Overrides::default()).unwrap();
+    config.secrets.master_key = Some(SecretString::from("5".repeat(64)));
+    config.auth.bcrypt_threads = 1;
+    config
+}
+
+/// The key for a purpose that goes with [`config`].
+pub(crate) fn purpose_key(purpose: Purpose) -> PurposeKey {
+    MasterKey::load(&config()).unwrap().derive(purpose)
+}
+
+pub(crate) fn auth(keys: &Arc<FakeKeys>, clock: &Arc<ManualClock>, config: &Config) -> Auth {
+    Auth::start(AuthParts {
+        keys: Arc::clone(keys) as _,
+        clock: Arc::clone(clock) as _,
+        pepper: purpose_key(Purpose::KeyCache),
+        config: &config.auth,
+        proxies: config.server.trusted_proxies.clone(),
+        metrics: AuthMetrics::default(),
+    })
+    .unwrap()
+}

@@ -1,0 +1,131 @@
+//! The API: from requests to use cases and back.
+//!
+//! `routes` is the table of contents; `frame` is what every request passes. A handler extracts,
+//! calls one use case, and converts.
+
+mod body;
+mod callbacks;
+mod cors;
+mod envelope;
+mod files;
+mod frame;
+mod generations;
+mod health;
+mod input_urls;
+mod record;
+mod routes;
+mod status;
+mod unread;
+
+use std::sync::Arc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
+use actix_web::{App, Error, web};
+use actors::catalogue::Catalogue;
+use actors::engine::{
+    CallbackRefusal, CallbackTarget, CancelError, Cancellation, Engine, SubmitError,
+};
+use actors::generation::{Generation, NewGeneration};
+use actors::id::{AccountId, GenerationId};
+use actors::ports::{GenerationStore, IdSource};
+use actors::webhook::FileUrls;
+use async_trait::async_trait;
+use object_store::ObjectStore;
+use providers::RawCallback;
+use providers::clock::Clock;
+
+pub use self::body::BodyLimits;
+pub use self::health::Readiness;
+use crate::address_guard;
+use crate::auth::Auth;
+use crate::callback_urls::SignedCallbackUrls;
+use crate::metrics::Metrics;
+
+/// What handlers work with. One per process, shared by all workers.
+pub struct AppState {
+    pub engine: Arc<dyn Generating>,
+    pub generations: Arc<dyn GenerationStore>,
+    pub catalogue: Arc<Catalogue>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdSource>,
+    pub callbacks: Arc<SignedCallbackUrls>,
+    pub files: FileUrls,
+    /// Where the files behind [`AppState::files`] are.
+    pub outputs: Arc<dyn ObjectStore>,
+    pub readiness: Arc<dyn Readiness>,
+    pub metrics: Metrics,
+    pub body: BodyLimits,
+    /// Which input files may be named.
+    pub input_files: address_guard::Policy,
+}
+
+/// What the API asks of the engine, so that its tests need no actors.
+#[async_trait(?Send)]
+pub trait Generating: Send + Sync {
+    /// See [`Engine::submit`].
+    async fn submit(&self, new: NewGeneration) -> Result<Generation, SubmitError>;
+
+    /// See [`Engine::cancel`].
+    async fn cancel(
+        &self,
+        account_id: AccountId,
+        id: GenerationId,
+    ) -> Result<Cancellation, CancelError>;
+
+    /// See [`Engine::call_back`].
+    async fn call_back(
+        &self,
+        target: CallbackTarget,
+        callback: RawCallback<'_>,
+    ) -> Result<(), CallbackRefusal>;
+}
+
+#[async_trait(?Send)]
+impl Generating for Engine {
+    async fn submit(&self, new: NewGeneration) -> Result<Generation, SubmitError> {
+        Self::submit(self, new).await
+    }
+
+    async fn cancel(
+        &self,
+        account_id: AccountId,
+        id: GenerationId,
+    ) -> Result<Cancellation, CancelError> {
+        Self::cancel(self, account_id, id).await
+    }
+
+    async fn call_back(
+        &self,
+        target: CallbackTarget,
+        callback: RawCallback<'_>,
+    ) -> Result<(), CallbackRefusal> {
+        Self::call_back(self, target, callback).await
+    }
+}
+
+/// The application that each worker serves.
+pub fn app(
+    state: Arc<AppState>,
+    auth: Arc<Auth>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(web::Data::from(state))
+        .app_data(web::Data::from(auth))
+        .configure(routes::configure)
+        .wrap(from_fn(frame::frame))
+}
+
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;

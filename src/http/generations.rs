@@ -1,0 +1,185 @@
+//! Generations: create, read, cancel.
+
+use actix_web::HttpRequest;
+use actix_web::web::{Bytes, Data, Path, Payload};
+use actors::catalogue::Model;
+use actors::generation::{Generation, NewGeneration, State};
+use actors::id::{AccountId, GenerationId};
+use actors::input::body::parse_body;
+use actors::input::normalize;
+use actors::input::problem::{Problem, ProblemKind};
+use providers::MediaKind;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::envelope::Success;
+use super::record::{provider_order, record};
+use super::{AppState, body, input_urls};
+use crate::auth::{Authorized, GenerationDelete, GenerationRead, GenerationWrite};
+use crate::error::{ApiError, ErrorCode};
+
+pub(super) async fn create_image_generation(
+    caller: Authorized<GenerationWrite>,
+    state: Data<AppState>,
+    model: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Success<Value>, ApiError> {
+    let body = body::read(&request, payload, state.body).await?;
+    create_generation(&state, caller.key.account_id, MediaKind::Image, &model, &body).await
+}
+
+pub(super) async fn create_video_generation(
+    caller: Authorized<GenerationWrite>,
+    state: Data<AppState>,
+    model: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Success<Value>, ApiError> {
+    let body = body::read(&request, payload, state.body).await?;
+    create_generation(&state, caller.key.account_id, MediaKind::Video, &model, &body).await
+}
+
+/// The steps after authorization, in the order of `spec/contract.md` B.2.
+async fn create_generation(
+    state: &AppState,
+    account_id: AccountId,
+    media: MediaKind,
+    model: &str,
+    body: &Bytes,
+) -> Result<Success<Value>, ApiError> {
+    let body = parse_body(body).map_err(|problem| refuse_input(vec![problem]))?;
+    let model = find_model(state, media, model)?;
+    let input = normalize(model, &body).map_err(refuse_input)?;
+    input_urls::check(&input, state.input_files).await?;
+    let amount = input.amount(model).map_err(ApiError::internal)?;
+    let created_at = state.clock.now();
+    let new = NewGeneration {
+        account_id,
+        id: GenerationId(state.ids.next()),
+        model: model.identifier.clone(),
+        media,
+        input,
+        amount,
+        catalogue_version: state.catalogue.version().to_owned(),
+        created_at,
+        // The engine knows how long things may take, and sets it.
+        deadline_at: created_at,
+    };
+    let generation = state.engine.submit(new).await?;
+    Ok(Success::new("Generation initialized", created(&generation)?))
+}
+
+/// A model on the wrong route is as unknown as one that does not exist.
+fn find_model<'a>(
+    state: &'a AppState,
+    media: MediaKind,
+    identifier: &str,
+) -> Result<&'a Model, ApiError> {
+    let model = state.catalogue.find(identifier).filter(|model| model.media == media);
+    model.ok_or_else(|| ApiError::new(ErrorCode::ModelNotFound))
+}
+
+/// All problems, under the code that fits them all: BSE2008 only when nothing but numbers out
+/// of their range is wrong.
+fn refuse_input(problems: Vec<Problem>) -> ApiError {
+    let in_range = |problem: &Problem| problem.kind == ProblemKind::Invalid;
+    let code = match problems.iter().any(in_range) {
+        true => ErrorCode::InvalidInput,
+        false => ErrorCode::ParameterOutOfRange,
+    };
+    let mut details = json!({ "field": problems.first().map(|problem| &problem.field) });
+    if let ([only], ErrorCode::ParameterOutOfRange) = (problems.as_slice(), code) {
+        put_range(&mut details, only);
+    }
+    details["issues"] = problems.iter().map(issue).collect();
+    ApiError::new(code).details(details)
+}
+
+fn issue(problem: &Problem) -> Value {
+    let Problem { field, pointer, reason, .. } = problem;
+    let mut issue = json!({ "field": field, "pointer": pointer, "reason": reason });
+    put_range(&mut issue, problem);
+    issue
+}
+
+fn put_range(target: &mut Value, problem: &Problem) {
+    if let ProblemKind::OutOfRange { min, max } = &problem.kind {
+        target["min"] = json!(min);
+        target["max"] = json!(max);
+    }
+}
+
+/// What POST answers once a provider has it, or the time to wait is over
+/// (`spec/contract.md` 1.6).
+fn created(generation: &Generation) -> Result<Value, ApiError> {
+    match generation.state() {
+        State::Failed { failure, .. } => Err(ApiError::generation_failed(generation, failure.code)),
+        State::Canceled { .. } => Ok(json!({
+            "generation_id": generation.id,
+            "generation_status": generation.status().as_str(),
+        })),
+        State::Pending | State::Processing { .. } | State::Succeeded { .. } => Ok(json!({
+            "model_identifier": generation.model,
+            "generation_provider_order": provider_order(generation),
+            "generation_prediction_id": prediction_id(generation),
+            "generation_id": generation.id,
+            "generation_initialized": true,
+        })),
+    }
+}
+
+/// The provider's job, or our own name of the submission while there is none.
+fn prediction_id(generation: &Generation) -> Option<String> {
+    let job = generation.job().map(|job| job.0.clone());
+    job.or_else(|| generation.attempts().last().map(|attempt| attempt.correlation.to_string()))
+}
+
+pub(super) async fn get_generation(
+    caller: Authorized<GenerationRead>,
+    state: Data<AppState>,
+    id: Path<String>,
+) -> Result<Success<Value>, ApiError> {
+    let id = read_id(&state, &id);
+    let found = state.generations.find(caller.key.account_id, id).await?;
+    let generation = found.ok_or_else(|| ApiError::new(ErrorCode::GenerationNotFound))?;
+    let model = state.catalogue.find(&generation.model);
+    let has_last_frame = model.is_some_and(|model| model.last_frame);
+    let record = record(&generation, &state.files, has_last_frame);
+    Ok(Success::new("Generation retrieved successfully", record))
+}
+
+/// `spec/contract.md` 1.10.
+#[derive(Debug, Serialize)]
+pub(super) struct CancelOut {
+    generation_id: GenerationId,
+    generation_status: &'static str,
+    provider_cancel_sent: bool,
+    credits_refunded: bool,
+}
+
+pub(super) async fn cancel_generation(
+    caller: Authorized<GenerationDelete>,
+    state: Data<AppState>,
+    id: Path<String>,
+) -> Result<Success<CancelOut>, ApiError> {
+    let id = read_id(&state, &id);
+    let canceled = state.engine.cancel(caller.key.account_id, id).await?;
+    let out = CancelOut {
+        generation_id: canceled.generation.id,
+        generation_status: canceled.generation.status().as_str(),
+        provider_cancel_sent: canceled.provider_cancel_sent,
+        // The refund is written in the same transaction as the cancel.
+        credits_refunded: true,
+    };
+    Ok(Success::new("Generation canceled successfully", out))
+}
+
+/// The id, or one that nothing has: what is malformed is looked for like everything else, so
+/// that neither answer nor time tells it from what is missing or somebody else's.
+fn read_id(state: &AppState, text: &str) -> GenerationId {
+    GenerationId::parse(text).unwrap_or_else(|| GenerationId(state.ids.next()))
+}
+
+#[cfg(test)]
+mod tests;

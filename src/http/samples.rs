@@ -1,0 +1,142 @@
+//! Generations in every state, for tests. The first is the one of `spec/contract.md` 13.
+
+use std::time::Duration;
+
+use actors::failure::{Failure, FailureCode};
+use actors::generation::{Event, Generation, NewAttempt, NewGeneration, StoredFile};
+use actors::id::{AccountId, GenerationId};
+use actors::input::Input;
+use actors::money::Credits;
+use chrono::{DateTime, TimeDelta, Utc};
+use providers::name::ProviderName;
+use providers::{JobRef, MediaKind, OutputFormat};
+use serde_json::{Map, Value, json};
+use uuid::{Uuid, uuid};
+
+pub(crate) const ACCOUNT: AccountId = AccountId(uuid!("3f6c1d0e-8b1a-4d57-9c7e-51d0a6b2e904"));
+pub(crate) const GENERATION: GenerationId =
+    GenerationId(uuid!("b7d2f0a4-6e35-4c1f-8a90-2f4be1c6d713"));
+pub(crate) const CORRELATION: Uuid = uuid!("0c9b7a52-1d8e-4f0b-b6a3-9e27d4c81f65");
+
+/// Milliseconds after it was accepted.
+pub(crate) fn at(milliseconds: i64) -> DateTime<Utc> {
+    let accepted = DateTime::from_timestamp(1_780_388_110, 802_000_000).unwrap();
+    accepted + TimeDelta::milliseconds(milliseconds)
+}
+
+fn input() -> Input {
+    Input {
+        prompt: "a lighthouse made of folded paper".to_owned(),
+        ratio: "16:9".to_owned(),
+        format: OutputFormat::Webp,
+        count: 1,
+        input_files: Vec::new(),
+        last_frame: None,
+        duration_ms: None,
+        resolution: None,
+        audio: None,
+        options: Map::from_iter([("generation_seed".to_owned(), Value::Null)]),
+        provider_order: vec![ProviderName::Fal, ProviderName::Replicate, ProviderName::Cloudflare],
+        requested_order: None,
+    }
+}
+
+fn new(media: MediaKind, input: Input) -> Generation {
+    Generation::new(NewGeneration {
+        account_id: ACCOUNT,
+        id: GENERATION,
+        model: "bfl/flux-schnell".to_owned(),
+        media,
+        input,
+        amount: Credits::parse("0.005").unwrap(),
+        catalogue_version: "1".to_owned(),
+        created_at: at(0),
+        deadline_at: at(60_000),
+    })
+}
+
+fn asked(generation: &mut Generation, provider: ProviderName, milliseconds: i64) {
+    let attempt = NewAttempt {
+        correlation: CORRELATION,
+        provider,
+        raw_model: "m".to_owned(),
+        at: at(milliseconds),
+        deadline_at: at(60_000),
+    };
+    generation.apply(Event::AttemptStarted(attempt)).unwrap();
+}
+
+fn accepted(mut generation: Generation) -> Generation {
+    let job = JobRef("pj-5520ce1b".to_owned());
+    generation.apply(Event::Accepted { attempt: 1, job, at: at(262) }).unwrap();
+    generation
+}
+
+/// An attempt is under way.
+pub(crate) fn pending() -> Generation {
+    let mut generation = new(MediaKind::Image, input());
+    asked(&mut generation, ProviderName::Fal, 0);
+    generation
+}
+
+pub(crate) fn processing() -> Generation {
+    accepted(pending())
+}
+
+pub(crate) fn succeeded() -> Generation {
+    let mut generation = processing();
+    let outputs = vec![StoredFile { key: "us/b7d2f0a4/0.webp".to_owned(), bytes: 9 }];
+    let predict_time = Some(Duration::from_micros(1_912_499));
+    let completed = Event::Completed { attempt: 1, outputs, predict_time, at: at(2645) };
+    generation.apply(completed).unwrap();
+    generation
+}
+
+pub(crate) fn canceled() -> Generation {
+    let mut generation = processing();
+    generation.apply(Event::Canceled { at: at(1000) }).unwrap();
+    generation
+}
+
+/// Each provider of the order failed for the reason beside it.
+pub(crate) fn failed(attempts: &[(ProviderName, FailureCode)], reason: FailureCode) -> Generation {
+    let mut generation = new(MediaKind::Image, input());
+    for (index, (provider, code)) in attempts.iter().enumerate() {
+        asked(&mut generation, *provider, 0);
+        let failure = Failure::new(*code, "As it was told.");
+        let attempt = index as u32 + 1;
+        generation.apply(Event::AttemptFailed { attempt, failure, at: at(100) }).unwrap();
+    }
+    let failure = Failure::new(reason, "The provider did not answer in time.");
+    generation.apply(Event::Failed { failure, at: at(5000) }).unwrap();
+    generation
+}
+
+/// A video with everything, which failed at its provider.
+pub(crate) fn failed_video() -> Generation {
+    let files = ["https://files.example.net/first.png"];
+    let input = Input {
+        format: OutputFormat::Mp4,
+        input_files: files.iter().map(|url| url.parse().unwrap()).collect(),
+        last_frame: Some("https://files.example.net/last.png".parse().unwrap()),
+        duration_ms: Some(5000),
+        resolution: Some("720p".to_owned()),
+        audio: Some(true),
+        options: Map::from_iter([("generation_seed".to_owned(), json!(7))]),
+        ..input()
+    };
+    let mut generation = new(MediaKind::Video, input);
+    asked(&mut generation, ProviderName::Fal, 0);
+    let mut generation = accepted(generation);
+    let failure =
+        Failure::new(FailureCode::ProviderTimeout, "The provider did not answer in time.");
+    generation.apply(Event::Failed { failure, at: at(5000) }).unwrap();
+    generation
+}
+
+/// Taken by the sandbox provider that calls back.
+pub(crate) fn sandbox() -> Generation {
+    let mut generation = new(MediaKind::Image, input());
+    asked(&mut generation, ProviderName::SandboxWebhook, 0);
+    accepted(generation)
+}

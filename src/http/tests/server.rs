@@ -1,0 +1,318 @@
+//! A server with a fake engine, store and clock, and a client for it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::HttpServer;
+use actix_web::dev::ServerHandle;
+use actors::batch::{AcceptRefusal, Advance, AdvanceRefusal};
+use actors::engine::{CallbackRefusal, CallbackTarget, CancelError, Cancellation, SubmitError};
+use actors::generation::{Generation, NewAttempt, NewGeneration};
+use actors::id::{AccountId, GenerationId, NodeId};
+use actors::ports::{CallbackUrls, GenerationStore, StoreError};
+use actors::webhook::FileUrls;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use prometheus_client::registry::Registry;
+use providers::RawCallback;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use url::Url;
+
+use super::super::{AppState, BodyLimits, Generating, Readiness, app};
+use crate::address_guard::Policy;
+use crate::auth::fakes::{FakeKeys, ManualClock, auth, bearer_of, config, plain, purpose_key, row};
+use crate::callback_urls::SignedCallbackUrls;
+use crate::catalogue_file::{Sources, load};
+use crate::http::samples;
+use crate::ids::SystemIds;
+use crate::metrics::Metrics;
+use crate::secrets::Purpose;
+
+type Submit = dyn Fn(NewGeneration) -> Result<Generation, SubmitError> + Send + Sync;
+type Cancel = dyn Fn() -> Result<Cancellation, CancelError> + Send + Sync;
+type CallBack = dyn Fn(&[u8]) -> Result<(), CallbackRefusal> + Send + Sync;
+
+/// Says what a test tells it to say.
+#[derive(Default)]
+pub(super) struct FakeEngine {
+    submit: Mutex<Option<Arc<Submit>>>,
+    cancel: Mutex<Option<Arc<Cancel>>>,
+    call_back: Mutex<Option<Arc<CallBack>>>,
+}
+
+impl FakeEngine {
+    pub(super) fn submits(
+        &self,
+        submit: impl Fn(NewGeneration) -> Result<Generation, SubmitError> + Send + Sync + 'static,
+    ) {
+        *self.submit.lock().unwrap() = Some(Arc::new(submit));
+    }
+
+    pub(super) fn cancels(
+        &self,
+        cancel: impl Fn() -> Result<Cancellation, CancelError> + Send + Sync + 'static,
+    ) {
+        *self.cancel.lock().unwrap() = Some(Arc::new(cancel));
+    }
+
+    /// Answers where the last body will be.
+    pub(super) fn calls_back(
+        &self,
+        answer: impl Fn() -> Result<(), CallbackRefusal> + Send + Sync + 'static,
+    ) -> Arc<Mutex<Vec<u8>>> {
+        let seen = Arc::<Mutex<Vec<u8>>>::default();
+        let body = Arc::clone(&seen);
+        let call_back = move |bytes: &[u8]| {
+            *body.lock().unwrap() = bytes.to_vec();
+            answer()
+        };
+        *self.call_back.lock().unwrap() = Some(Arc::new(call_back));
+        seen
+    }
+}
+
+/// What a test has set; cloned out, so that a panic in it poisons nothing.
+fn set<T: ?Sized>(slot: &Mutex<Option<Arc<T>>>) -> Arc<T> {
+    slot.lock().unwrap().clone().expect("the test does not expect this call")
+}
+
+#[async_trait(?Send)]
+impl Generating for FakeEngine {
+    async fn submit(&self, new: NewGeneration) -> Result<Generation, SubmitError> {
+        set(&self.submit)(new)
+    }
+
+    async fn cancel(&self, _: AccountId, _: GenerationId) -> Result<Cancellation, CancelError> {
+        set(&self.cancel)()
+    }
+
+    async fn call_back(
+        &self,
+        target: CallbackTarget,
+        callback: RawCallback<'_>,
+    ) -> Result<(), CallbackRefusal> {
+        assert_eq!(target.generation_id, samples::GENERATION);
+        assert!(callback.headers.iter().any(|(name, _)| name == "host"));
+        set(&self.call_back)(callback.body)
+    }
+}
+
+/// Holds one generation, which has succeeded.
+struct FakeGenerations;
+
+#[async_trait]
+impl GenerationStore for FakeGenerations {
+    async fn find(
+        &self,
+        account_id: AccountId,
+        id: GenerationId,
+    ) -> Result<Option<Generation>, StoreError> {
+        let found = Some(samples::succeeded());
+        Ok(found.filter(|found| found.account_id == account_id && found.id == id))
+    }
+
+    async fn accept(
+        &self,
+        _: NewGeneration,
+        _: NewAttempt,
+    ) -> Result<Result<Generation, AcceptRefusal>, StoreError> {
+        unreachable!("the engine accepts")
+    }
+
+    async fn advance(&self, _: Advance) -> Result<Result<Generation, AdvanceRefusal>, StoreError> {
+        unreachable!("the engine advances")
+    }
+
+    async fn adopt_any_account(&self, _: NodeId) -> Result<u64, StoreError> {
+        unreachable!("the engine adopts")
+    }
+
+    async fn list_due_any_account(
+        &self,
+        _: NodeId,
+        _: DateTime<Utc>,
+        _: Option<(DateTime<Utc>, GenerationId)>,
+        _: u32,
+    ) -> Result<Vec<Generation>, StoreError> {
+        unreachable!("the engine looks for work")
+    }
+}
+
+struct FakeReadiness(Arc<Mutex<Vec<String>>>);
+
+#[async_trait]
+impl Readiness for FakeReadiness {
+    async fn problems(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+pub(super) struct Server {
+    pub(super) engine: Arc<FakeEngine>,
+    pub(super) keys: Arc<FakeKeys>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) problems: Arc<Mutex<Vec<String>>>,
+    /// The header of a key with every scope.
+    pub(super) bearer: String,
+    callbacks: Arc<SignedCallbackUrls>,
+    outputs: Arc<InMemory>,
+    address: SocketAddr,
+    handle: ServerHandle,
+}
+
+impl Server {
+    pub(super) async fn start() -> Self {
+        let (keys, clock) = (Arc::<FakeKeys>::default(), ManualClock::new());
+        let mut key = row(&plain(1));
+        key.account_id = samples::ACCOUNT;
+        keys.rows.lock().unwrap().push(key);
+        let auth = Arc::new(auth(&keys, &clock, &config()));
+        let (engine, problems) = (Arc::<FakeEngine>::default(), Arc::<Mutex<_>>::default());
+        let outputs = Arc::new(InMemory::new());
+        let base = Url::parse("https://files.example.net").unwrap();
+        let token_key = purpose_key(Purpose::CallbackTokens);
+        let callbacks = Arc::new(SignedCallbackUrls::new(base.clone(), Some(base), token_key));
+        let state = Arc::new(AppState {
+            engine: Arc::clone(&engine) as Arc<dyn Generating>,
+            generations: Arc::new(FakeGenerations),
+            catalogue: Arc::new(load(Sources { sandbox: true, directory: None }).unwrap()),
+            clock: Arc::clone(&clock) as _,
+            ids: Arc::new(SystemIds),
+            callbacks: Arc::clone(&callbacks),
+            files: FileUrls { base: "https://files.example.net".to_owned() },
+            outputs: Arc::clone(&outputs) as Arc<dyn ObjectStore>,
+            readiness: Arc::new(FakeReadiness(Arc::clone(&problems))),
+            metrics: Metrics::register(&mut Registry::default()),
+            body: BodyLimits { bytes_max: 102_400, timeout: Duration::from_millis(300) },
+            input_files: Policy::FILE,
+        });
+        let server = HttpServer::new(move || app(Arc::clone(&state), Arc::clone(&auth)))
+            .workers(1)
+            .disable_signals()
+            .bind(("127.0.0.1", 0))
+            .unwrap();
+        let address = server.addrs()[0];
+        let server = server.run();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        let bearer = bearer_of(&plain(1));
+        Self { engine, keys, clock, problems, bearer, callbacks, outputs, address, handle }
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Reply {
+        self.send("GET", path, Some(&self.bearer), b"").await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.send("POST", path, Some(&self.bearer), body.to_string().as_bytes()).await
+    }
+
+    pub(super) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        authorization: Option<&str>,
+        body: &[u8],
+    ) -> Reply {
+        let authorization = authorization.map(|value| ("Authorization", value));
+        self.exchange(method, path, authorization.as_slice(), body).await
+    }
+
+    pub(super) async fn get_range(&self, path: &str, range: &str) -> Reply {
+        self.exchange("GET", path, &[("Range", range)], b"").await
+    }
+
+    pub(super) async fn preflight(&self, path: &str) -> Reply {
+        let asks = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "POST")];
+        self.exchange("OPTIONS", path, &asks, b"").await
+    }
+
+    /// Sends text as it is, and reads until the server closes.
+    pub(super) async fn raw(&self, request: &str) -> (u16, String) {
+        let answer = self.stream(request.as_bytes()).await;
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let status = text.get(9..12).and_then(|status| status.parse().ok());
+        (status.unwrap_or_default(), text)
+    }
+
+    /// The path of a callback for `samples::processing`.
+    pub(super) fn callback_path(&self) -> String {
+        self.callbacks.url(&samples::processing(), 1).unwrap().path().to_owned()
+    }
+
+    pub(super) async fn store_file(&self, key: &str, bytes: &'static [u8]) {
+        self.outputs.put(&Path::parse(key).unwrap(), bytes.into()).await.unwrap();
+    }
+
+    /// One request on a connection of its own: a client library would tidy up what we want to
+    /// send, such as `..` in a path.
+    pub(super) async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n",
+            body.len()
+        );
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("\r\n");
+        Reply::read(&self.stream(&[request.as_bytes(), body].concat()).await)
+    }
+
+    async fn stream(&self, request: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        // The server may answer and close before it has read everything.
+        let _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(Duration::from_secs(10), read).await.expect("no answer");
+        answer
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.handle.stop(false));
+    }
+}
+
+/// An answer.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) json: Value,
+    pub(super) bytes: Vec<u8>,
+    headers: Vec<(String, String)>,
+}
+
+impl Reply {
+    fn read(answer: &[u8]) -> Self {
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("no whole head");
+        let head = std::str::from_utf8(&answer[..end]).unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap()[9..12].parse().unwrap();
+        let headers: Vec<_> = lines
+            .map(|line| line.split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let bytes = answer[end + 4..].to_vec();
+        let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Self { status, json, bytes, headers }
+    }
+
+    /// The value of a header, empty when it is absent.
+    pub(super) fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(other, _)| other == name);
+        found.map_or("", |(_, value)| value)
+    }
+}
