@@ -8,14 +8,23 @@ pub mod config;
 pub mod ids;
 pub mod secrets;
 pub mod telemetry;
+
 pub mod address_guard;
 pub mod catalogue_file;
 pub mod outputs;
 pub mod webhook_sender;
+
 pub mod store;
+
 pub mod identity;
+
 pub mod error;
 pub mod metrics;
+
 pub mod auth;
 pub mod callback_urls;
 pub mod http;
+
+pub mod app;
+pub mod bench;
+pub mod cli;

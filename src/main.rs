@@ -1,3 +1,5 @@
 //! The process: everything is in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    babysea::cli::main()
+}

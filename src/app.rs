@@ -1,0 +1,402 @@
+//! The composition root: settings in, a running server out.
+
+mod engine;
+mod lock;
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::Arbiter;
+use actix_web::HttpServer;
+use actix_web::dev::ServerHandle;
+use actors::id::NodeId;
+use actors::janitor::Watch;
+use actors::metrics::EngineMetrics;
+use actors::ports::{DeliveryListener, GenerationStore, IdSource, KeyStore};
+use actors::system::System;
+use actors::webhook::{DeliveryPolicy, FileUrls};
+use anyhow::Context;
+use async_trait::async_trait;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry as MetricsRegistry;
+use providers::clock::Clock;
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::address_guard::Policy;
+use crate::app::engine::Shared;
+use crate::app::lock::ServerLock;
+use crate::auth::{Auth, AuthParts};
+use crate::callback_urls::SignedCallbackUrls;
+use crate::catalogue_file::{self, Sources};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::http::{self, AppState, BodyLimits, Readiness};
+use crate::identity::{self, CreatedKey};
+use crate::ids::SystemIds;
+use crate::metrics::{self, Metrics};
+use crate::outputs::Outputs;
+use crate::secrets::{MasterKey, Purpose};
+use crate::store::server_lock::DatabaseLock;
+use crate::store::{Db, Store, StoreMetrics, StoreParts};
+
+/// How often it is written down when keys were last used.
+const LAST_USED_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the writer may take for what is queued when everybody else has stopped.
+const WRITER_END: Duration = Duration::from_secs(10);
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// When it cannot start; the message says what is wrong.
+pub fn serve(config: &Config, as_json: bool) -> anyhow::Result<()> {
+    actix_rt::System::new().block_on(async {
+        // Before anything can be told of the start, and so that a stop during it is orderly too.
+        let mut signals = StopSignals::listen()?;
+        let mut running = start(config).await?;
+        running.announce(as_json)?;
+        tokio::select! {
+            () = signals.recv() => tracing::info!("stopping"),
+            // Nothing can be written any more. Whoever watches over the process starts it again.
+            _ = &mut running.writer_ended => anyhow::bail!("the writer has died"),
+        }
+        running.stop().await;
+        Ok(())
+    })
+}
+
+/// A server that runs.
+pub struct Running {
+    /// Where the API listens.
+    pub address: SocketAddr,
+    /// Where metrics are, unless that is turned off.
+    pub operator_address: Option<SocketAddr>,
+    /// The key of the first account, when this start has made it.
+    pub first_key: Option<CreatedKey>,
+    url: String,
+    servers: Vec<ServerHandle>,
+    auth: Arc<Auth>,
+    last_used: JoinHandle<()>,
+    system: System,
+    store: Arc<Store>,
+    deliveries: Arc<dyn DeliveryListener>,
+    writer_ended: oneshot::Receiver<()>,
+    db: Db,
+    database_lock: DatabaseLock,
+    _lock: ServerLock,
+}
+
+/// Starts everything in order: what is needed first, what can be asked from outside last.
+///
+/// # Errors
+/// When anything is not as it must be.
+pub async fn start(config: &Config) -> anyhow::Result<Running> {
+    let lock = ServerLock::take(&config.storage.data_dir, &config.storage.database)?;
+    let master_key = Arc::new(MasterKey::load(config)?);
+    let catalogue = Arc::new(catalogue_file::load(Sources {
+        sandbox: config.sandbox.enabled,
+        directory: config.catalogue.directory.as_deref(),
+    })?);
+    let db = Db::connect(&config.storage.database, config.storage.database_connections).await?;
+    let database_lock = db.lock_server().await?;
+    db.migrate().await?;
+
+    let listener = listen(config.server.listen)?;
+    let address = listener.local_addr()?;
+    let url = config.server.public_url(address).as_str().trim_end_matches('/').to_owned();
+    let files = FileUrls { base: url.clone() };
+    let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdSource>) =
+        (Arc::new(SystemClock), Arc::new(SystemIds));
+    let node = NodeId(ids.next());
+
+    let mut registry = MetricsRegistry::default();
+    let (http_metrics, engine_metrics) =
+        (Metrics::register(&mut registry), EngineMetrics::default());
+    engine_metrics.register(&mut registry);
+    let (store, writer) = Store::new(StoreParts {
+        db: db.clone(),
+        node,
+        master_key: Arc::clone(&master_key),
+        ids: Arc::clone(&ids),
+        files: files.clone(),
+        policy: DeliveryPolicy {
+            waits: config.webhooks.waits.clone(),
+            disable_after: config.webhooks.disable_after,
+        },
+        batch_max: config.writer.batch_max,
+        queue_max: config.writer.queue_max,
+        metrics: store_metrics(&mut registry),
+    });
+    let writer_ended = run_writer(writer);
+    let first_key = identity::bootstrap(&identity::Context::new(store.clone(), config)).await?;
+
+    let store = Arc::new(store);
+    let folder_key = master_key.derive(Purpose::OutputFolders);
+    let outputs = Arc::new(Outputs::local(&config.storage.outputs_dir(), folder_key)?);
+    let callbacks = Arc::new(SignedCallbackUrls::new(
+        local_url(address)?,
+        config.server.configured_public_url.clone(),
+        master_key.derive(Purpose::CallbackTokens),
+    ));
+    let env = engine::env(
+        config,
+        &master_key,
+        Shared {
+            store: Arc::clone(&store),
+            outputs: Arc::clone(&outputs) as _,
+            catalogue: Arc::clone(&catalogue),
+            callbacks: Arc::clone(&callbacks) as _,
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            metrics: engine_metrics,
+        },
+    )?;
+    let system = System::start(env, node, config.generation.engine_threads).await?;
+    let deliveries: Arc<dyn DeliveryListener> = Arc::new(system.engine().clone());
+    store.listen(&deliveries);
+
+    let auth = Arc::new(Auth::start(AuthParts {
+        keys: Arc::clone(&store) as Arc<dyn KeyStore>,
+        clock: Arc::clone(&clock),
+        pepper: master_key.derive(Purpose::KeyCache),
+        config: &config.auth,
+        proxies: config.server.trusted_proxies.clone(),
+        metrics: http_metrics.auth.clone(),
+    })?);
+    let state = Arc::new(AppState {
+        engine: Arc::new(system.engine().clone()),
+        generations: Arc::clone(&store) as Arc<dyn GenerationStore>,
+        catalogue,
+        clock: Arc::clone(&clock),
+        ids,
+        callbacks,
+        files,
+        outputs: Arc::clone(outputs.objects()),
+        readiness: Arc::new(WatchReadiness { watch: system.watch().clone(), clock }),
+        metrics: http_metrics,
+        body: BodyLimits {
+            bytes_max: config.server.body_limit_bytes,
+            timeout: config.server.body_timeout,
+        },
+        input_files: Policy::FILE.or_private(config.webhooks.allow_private_targets),
+    });
+    let mut servers = vec![serve_api(config, listener, state, &auth)?];
+    let operator = config.operator.listen.map(listen).transpose()?;
+    let operator_address = operator.as_ref().map(TcpListener::local_addr).transpose()?;
+    if let Some(listener) = operator {
+        servers.push(serve_operator(listener, registry)?);
+    }
+    let last_used = actix_rt::spawn(write_last_used(Arc::clone(&auth)));
+    Ok(Running {
+        address,
+        operator_address,
+        first_key,
+        url,
+        servers,
+        auth,
+        last_used,
+        system,
+        store,
+        deliveries,
+        writer_ended,
+        db,
+        database_lock,
+        _lock: lock,
+    })
+}
+
+impl Running {
+    /// Says on standard output where the server is and, the first time, what its key is: for
+    /// people, or as one line of JSON.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn announce(&self, as_json: bool) -> anyhow::Result<()> {
+        let operator_url = self.operator_address.map(|address| format!("http://{address}"));
+        let mut out = std::io::stdout().lock();
+        if as_json {
+            let key = self.first_key.as_ref();
+            let ready = json!({
+                "url": self.url,
+                "operator_url": operator_url,
+                "account_id": key.map(|key| key.key.account_id),
+                "apikey_id": key.map(|key| key.key.id),
+                "apikey": key.map(|key| key.plain.expose()),
+            });
+            writeln!(out, "{ready}")?;
+            return Ok(out.flush()?);
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        writeln!(out, "babysea {version} listens on {}", self.url)?;
+        if let Some(url) = operator_url {
+            writeln!(out, "metrics for the operator: {url}/metrics")?;
+        }
+        if let Some(key) = &self.first_key {
+            let (key, url) = (key.plain.expose(), &self.url);
+            writeln!(
+                out,
+                "\nA first account was made, with 1.000 credit and this key, which is shown once:\
+                 \n\n    {key}\n\nTry it:\n\n    \
+                 curl -s {url}/v1/generate/image/sandbox/inline \\\n      \
+                 -H 'Authorization: Bearer {key}' \\\n      \
+                 -H 'Content-Type: application/json' \\\n      \
+                 -d '{{\"generation_prompt\": \"a lighthouse made of folded paper\"}}'\n"
+            )?;
+        }
+        Ok(out.flush()?)
+    }
+
+    /// For making accounts and keys beside the running server.
+    pub fn identity(&self, config: &Config) -> identity::Context {
+        identity::Context::new(self.store.as_ref().clone(), config)
+    }
+
+    /// Stops in the reverse order: no new requests, then the actors, then the writer.
+    pub async fn stop(self) {
+        for server in self.servers {
+            server.stop(true).await;
+        }
+        self.last_used.abort();
+        if let Err(error) = self.auth.flush_last_used().await {
+            tracing::warn!(%error, "it was not written down when keys were last used");
+        }
+        drop(self.auth);
+        self.system.stop().await;
+        // The writer ends when nobody can give it work any more.
+        drop((self.store, self.deliveries));
+        if timeout(WRITER_END, self.writer_ended).await.is_err() {
+            // It keeps a connection, for which a close would wait.
+            tracing::warn!("the writer has not ended");
+            return;
+        }
+        self.db.close().await;
+        self.database_lock.release().await;
+    }
+}
+
+/// Ready as long as the janitor sees due work move.
+struct WatchReadiness {
+    watch: Watch,
+    clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Readiness for WatchReadiness {
+    async fn problems(&self) -> Vec<String> {
+        self.watch.problems(self.clock.now())
+    }
+}
+
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Where this process reaches itself.
+fn local_url(address: SocketAddr) -> anyhow::Result<url::Url> {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    Ok(url::Url::parse(&format!("http://{}", SocketAddr::new(ip, address.port())))?)
+}
+
+/// The writer has a thread of its own: what it does is work for a processor, and everybody
+/// waits for it.
+fn run_writer(writer: impl Future<Output = ()> + Send + 'static) -> oneshot::Receiver<()> {
+    let (ended, writer_ended) = oneshot::channel();
+    Arbiter::new().spawn(async move {
+        writer.await;
+        // Nobody listens when the process ends without waiting.
+        let _ = ended.send(());
+    });
+    writer_ended
+}
+
+fn serve_api(
+    config: &Config,
+    listener: TcpListener,
+    state: Arc<AppState>,
+    auth: &Arc<Auth>,
+) -> anyhow::Result<ServerHandle> {
+    let auth = Arc::clone(auth);
+    let server = HttpServer::new(move || http::app(Arc::clone(&state), Arc::clone(&auth)))
+        .workers(config.server.workers)
+        .client_request_timeout(config.server.head_timeout)
+        .keep_alive(config.server.keep_alive)
+        .shutdown_timeout(config.server.shutdown_timeout.as_secs())
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    let handle = server.handle();
+    actix_rt::spawn(server);
+    Ok(handle)
+}
+
+fn serve_operator(
+    listener: TcpListener,
+    registry: MetricsRegistry,
+) -> anyhow::Result<ServerHandle> {
+    let registry = Arc::new(registry);
+    let app = move || {
+        let registry = Arc::clone(&registry);
+        actix_web::App::new().configure(move |config| metrics::configure(config, registry))
+    };
+    let server = HttpServer::new(app).workers(1).disable_signals().listen(listener)?.run();
+    let handle = server.handle();
+    actix_rt::spawn(server);
+    Ok(handle)
+}
+
+async fn write_last_used(auth: Arc<Auth>) {
+    loop {
+        sleep(LAST_USED_INTERVAL).await;
+        if let Err(error) = auth.flush_last_used().await {
+            tracing::warn!(%error, "it was not written down when keys were last used");
+        }
+    }
+}
+
+fn store_metrics(registry: &mut MetricsRegistry) -> StoreMetrics {
+    let metrics = StoreMetrics {
+        batch_units: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
+        batch_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
+    };
+    registry.register(
+        "babysea_commit_units",
+        "Units of work in a commit",
+        metrics.batch_units.clone(),
+    );
+    registry.register(
+        "babysea_commit_seconds",
+        "Time from taking a batch to its commit",
+        metrics.batch_seconds.clone(),
+    );
+    metrics
+}
+
+/// What tells the process to stop; kept from the moment of listening.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

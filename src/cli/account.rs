@@ -1,0 +1,130 @@
+//! `babysea account …`
+
+use actors::account::{Account, AccountKind, Plan};
+use actors::id::AccountId;
+use actors::money::Credits;
+use actors::ports::AccountStore;
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::cli::output::{Answer, fields, number, table, time};
+use crate::cli::parse;
+use crate::identity::{Context, NewAccount, create_account};
+
+/// Accounts read at a time.
+const PAGE: u32 = 1000;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Make an account
+    #[command(
+        after_help = "Example: babysea account create --name Studio --kind team --plan pro --credits 25"
+    )]
+    Create(CreateArgs),
+    /// List all accounts, oldest first
+    #[command(after_help = "Example: babysea account list")]
+    List,
+    /// Show an account
+    #[command(
+        after_help = "Example: babysea account show --id 0198c0de-7a10-7000-8000-00000000002a"
+    )]
+    Show {
+        /// The account
+        #[arg(long, value_parser = parse::account_id)]
+        id: AccountId,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// Display name, up to 100 characters
+    #[arg(long)]
+    name: String,
+    /// Whose account it is
+    #[arg(long, value_parser = parse::account_kind())]
+    kind: AccountKind,
+    /// Which limits apply
+    #[arg(long, value_parser = parse::plan())]
+    plan: Plan,
+    /// Credit to start with, instead of the welcome credit of 1.000; 0 for none
+    #[arg(long, value_name = "AMOUNT", value_parser = parse::credits)]
+    credits: Option<Credits>,
+    /// Contact address
+    #[arg(long)]
+    email: Option<String>,
+}
+
+impl AccountCommand {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Answer> {
+        match self {
+            Self::Create(new) => {
+                let CreateArgs { name, kind, plan, credits, email } = new;
+                let new = NewAccount { name, kind, plan, email, credits };
+                Ok(one(&create_account(context, new).await?))
+            }
+            Self::List => list(context).await,
+            Self::Show { id } => Ok(one(&find(context, id).await?)),
+        }
+    }
+}
+
+/// The account, or the error that there is none.
+pub(crate) async fn find(context: &Context, id: AccountId) -> anyhow::Result<Account> {
+    context.store.find_account(id).await?.context("no such account")
+}
+
+async fn list(context: &Context) -> anyhow::Result<Answer> {
+    let mut accounts = Vec::new();
+    loop {
+        let after = accounts.last().map(|account: &Account| account.id);
+        let page = context.store.list_accounts(after, PAGE).await?;
+        let last = page.len() < PAGE as usize;
+        accounts.extend(page);
+        if last {
+            break;
+        }
+    }
+    let rows: Vec<_> = accounts
+        .iter()
+        .map(|account| {
+            [
+                account.id.to_string(),
+                account.name.clone(),
+                account.kind.as_str().to_owned(),
+                account.plan.as_str().to_owned(),
+                account.balance.to_string(),
+                time(account.created_at),
+            ]
+        })
+        .collect();
+    let titles = ["ID", "NAME", "KIND", "PLAN", "CREDIT", "CREATED"];
+    let documents: Vec<Value> = accounts.iter().map(document).collect();
+    let text = table(titles, &rows, "There is no account.");
+    Ok(Answer::new(json!({ "accounts": documents }), text))
+}
+
+fn one(account: &Account) -> Answer {
+    let text = fields(&[
+        ("Account", account.id.to_string()),
+        ("Name", account.name.clone()),
+        ("Kind", account.kind.as_str().to_owned()),
+        ("Plan", account.plan.as_str().to_owned()),
+        ("Email", account.email.clone().unwrap_or_else(|| "none".to_owned())),
+        ("Credit", account.balance.to_string()),
+        ("Created", time(account.created_at)),
+    ]);
+    Answer::new(document(account), text)
+}
+
+fn document(account: &Account) -> Value {
+    json!({
+        "account_id": account.id,
+        "account_name": account.name,
+        "account_kind": account.kind.as_str(),
+        "account_plan": account.plan.as_str(),
+        "account_email": account.email,
+        "credit_balance": number(account.balance),
+        "account_created_at": time(account.created_at),
+    })
+}

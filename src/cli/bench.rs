@@ -1,0 +1,127 @@
+//! `babysea bench …`
+
+use std::path::Path;
+use std::time::Duration;
+
+use actors::account::{AccountKind, Plan as AccountPlan};
+use actors::money::Credits;
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use tokio::sync::oneshot;
+
+use crate::app;
+use crate::bench::bare::Bare;
+use crate::bench::{self, Plan, SubmitReport, SubmitSides};
+use crate::cli::output::Answer;
+use crate::config::{Config, Overrides};
+use crate::identity::{self, Context, NewAccount, NewKey};
+
+/// The product as it is delivered, but for itself: no other listener, no polls in the way of
+/// what is measured, and silent.
+const SETTINGS: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+[operator]
+listen = ""
+[generation]
+poll_initial_ms = 60000
+poll_max_ms = 60000
+[log]
+filter = "error"
+"#;
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Measure durable submits per second and their latency, beside a bare handler
+    ///
+    /// Both sides run in this process and take turns, so that only their ratio counts. The disk
+    /// that is measured is that of --data-dir; what is written there is removed afterwards.
+    #[command(after_help = "Example: babysea bench submit --seconds 5 --turns 5")]
+    Submit(SubmitArgs),
+}
+
+/// How long and with how many.
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// Connections that send one request after another
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    connections: u16,
+    /// Seconds of each turn
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=60))]
+    seconds: u16,
+    /// Turns of each side
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=20))]
+    turns: u16,
+}
+
+/// Measures.
+///
+/// # Errors
+/// When a side cannot be started or reached.
+pub fn run(config: &Config, command: &BenchCommand) -> anyhow::Result<Answer> {
+    let BenchCommand::Submit(arguments) = command;
+    let plan = Plan {
+        connections: usize::from(arguments.connections),
+        turn: Duration::from_secs(u64::from(arguments.seconds)),
+        turns: usize::from(arguments.turns),
+    };
+    let directory = config.storage.data_dir.join(format!("bench-{}", std::process::id()));
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    let measured = actix_rt::System::new().block_on(submit(&directory, plan));
+    // What is left behind is in the way of nobody, and says so by its name.
+    let _ = std::fs::remove_dir_all(&directory);
+    let report = measured?;
+    Ok(Answer::new(serde_json::to_value(&report)?, text(&report)))
+}
+
+async fn submit(directory: &Path, plan: Plan) -> anyhow::Result<SubmitReport> {
+    let settings = directory.join("bench.toml");
+    std::fs::write(&settings, SETTINGS)?;
+    let data_dir = Some(directory.join("product").display().to_string());
+    let overrides = Overrides { data_dir, ..Overrides::default() };
+    let config = Config::load(Some(&settings), &overrides)?;
+    let product = app::start(&config).await?;
+    let key = wealthy_key(&product.identity(&config)).await?;
+    let bare = Bare::start(directory, config.server.workers).await?;
+    let sides = SubmitSides { product: product.address, key, bare: bare.address };
+    let (done, measured) = oneshot::channel();
+    std::thread::spawn(move || {
+        // Whoever waited is gone only when the process is.
+        let _ = done.send(bench::submit(&sides, plan));
+    });
+    let report = measured.await.context("the load generator ended")??;
+    bare.stop().await;
+    product.stop().await;
+    Ok(report)
+}
+
+async fn wealthy_key(context: &Context) -> anyhow::Result<String> {
+    let account = NewAccount {
+        name: "Bench".to_owned(),
+        kind: AccountKind::Team,
+        plan: AccountPlan::Enterprise,
+        email: None,
+        credits: Some(Credits::MAX),
+    };
+    let account = identity::create_account(context, account).await?;
+    let key = identity::create_key(context, NewKey::full_access(account.id, "Bench")).await?;
+    Ok(key.plain.expose().to_owned())
+}
+
+fn text(report: &SubmitReport) -> String {
+    let side = |name: &str, side: &bench::SideReport| {
+        format!(
+            "{name:<8}{:>10.0}/s   p50 {:>7.2} ms   p99 {:>7.2} ms   refused {}\n",
+            side.per_second, side.p50_ms, side.p99_ms, side.refused
+        )
+    };
+    format!(
+        "{}{}ratio   {:>10.2}     (median over turns, {} connections)\n",
+        side("submit", &report.submit),
+        side("bare", &report.bare),
+        report.ratio,
+        report.connections
+    )
+}

@@ -1,0 +1,217 @@
+//! `babysea key …`
+
+use std::net::IpAddr;
+
+use actors::api_key::{ApiKey, PlainKey, Preset};
+use actors::id::{AccountId, ApiKeyId};
+use actors::ports::KeyStore;
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::cli::account;
+use crate::cli::output::{Answer, fields, table, time, time_or};
+use crate::cli::parse;
+use crate::identity::{Context, GRACE_HOURS_MAX, NewKey, create_key, rotate_key};
+
+/// Printed with a key in the clear.
+const ONCE: &str = "\nKeep the key now: it is not shown again.\n";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make a key, and print it this once
+    #[command(
+        after_help = "Example: babysea key create --account ID --name ci --preset generate_only --allow-ip 203.0.113.7"
+    )]
+    Create(CreateArgs),
+    /// Replace an active key; both work until the grace period ends
+    ///
+    /// The new key inherits name, scopes, allowlist and expiry date, and is printed this once.
+    #[command(after_help = "Example: babysea key rotate --id ID --grace-hours 48")]
+    Rotate {
+        /// The key to be replaced
+        #[arg(long, value_parser = parse::key_id)]
+        id: ApiKeyId,
+        /// For how long the old key goes on, 1 to 168
+        #[arg(long, value_name = "HOURS", default_value_t = 24)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(GRACE_HOURS_MAX)))]
+        grace_hours: u32,
+    },
+    /// Disable a key for good; it stays in the list
+    #[command(after_help = "Example: babysea key revoke --id ID")]
+    Revoke {
+        /// The key
+        #[arg(long, value_parser = parse::key_id)]
+        id: ApiKeyId,
+    },
+    /// Remove a key, which also stops working
+    #[command(after_help = "Example: babysea key delete --id ID")]
+    Delete {
+        /// The key
+        #[arg(long, value_parser = parse::key_id)]
+        id: ApiKeyId,
+    },
+    /// List the keys of an account, newest first
+    #[command(after_help = "Example: babysea key list --account ID")]
+    List {
+        /// The account
+        #[arg(long, value_name = "ID", value_parser = parse::account_id)]
+        account: AccountId,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// The account it belongs to
+    #[arg(long, value_name = "ID", value_parser = parse::account_id)]
+    account: AccountId,
+    /// Display name, up to 100 characters
+    #[arg(long)]
+    name: String,
+    /// What it may do
+    #[arg(long, value_parser = parse::preset())]
+    preset: Preset,
+    /// An address from which it may be used, up to 50 of them; without any, from anywhere
+    #[arg(long, value_name = "IP", num_args = 1.., value_delimiter = ',')]
+    #[arg(value_parser = parse::ip)]
+    allow_ip: Vec<IpAddr>,
+    /// When it stops working, such as 2027-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl KeyCommand {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Answer> {
+        let now = context.clock.now();
+        match self {
+            Self::Create(new) => {
+                let new = NewKey {
+                    account_id: new.account,
+                    name: new.name,
+                    scopes: new.preset.scopes().to_vec(),
+                    allowed_ips: new.allow_ip,
+                    expires_at: new.expires_at,
+                };
+                let created = create_key(context, new).await?;
+                let text = shown(&created.key, &created.plain) + ONCE;
+                Ok(Answer::new(Value::Object(document(&created.key, &created.plain)), text))
+            }
+            Self::Rotate { id, grace_hours } => rotate(context, id, grace_hours).await,
+            Self::Revoke { id } => {
+                let key = find(context, id).await?;
+                let existed = context.store.revoke_key(key.account_id, id, now).await?;
+                anyhow::ensure!(existed, NO_SUCH_KEY);
+                let text = format!("{} is revoked.", key.prefix);
+                Ok(Answer::new(json!({ "apikey_id": id, "status": "revoked" }), text))
+            }
+            Self::Delete { id } => {
+                let key = find(context, id).await?;
+                anyhow::ensure!(context.store.delete_key(key.account_id, id).await?, NO_SUCH_KEY);
+                let text = format!("{} is deleted.", key.prefix);
+                Ok(Answer::new(json!({ "apikey_id": id, "deleted": true }), text))
+            }
+            Self::List { account } => list(context, account, now).await,
+        }
+    }
+}
+
+const NO_SUCH_KEY: &str = "no such key";
+
+async fn find(context: &Context, id: ApiKeyId) -> anyhow::Result<ApiKey> {
+    context.store.find_key_any_account(id).await?.context(NO_SUCH_KEY)
+}
+
+async fn rotate(context: &Context, id: ApiKeyId, grace_hours: u32) -> anyhow::Result<Answer> {
+    let account_id = find(context, id).await?.account_id;
+    let rotated = rotate_key(context, account_id, id, grace_hours).await?;
+    let (old, new) = (&rotated.keys.old, &rotated.keys.new);
+    let mut document = document(new, &rotated.plain);
+    document.insert("replaced_apikey_id".to_owned(), json!(old.id));
+    document.insert("replaced_expires_at".to_owned(), json!(old.expires_at.map(time)));
+    let until = time_or(old.expires_at, "for ever");
+    let text = shown(new, &rotated.plain);
+    let text = format!("{text}\nThe old key {} works until {until}.{ONCE}", old.prefix);
+    Ok(Answer::new(Value::Object(document), text))
+}
+
+async fn list(
+    context: &Context,
+    account_id: AccountId,
+    now: DateTime<Utc>,
+) -> anyhow::Result<Answer> {
+    account::find(context, account_id).await?;
+    let keys = context.store.list_keys(account_id).await?;
+    let rows: Vec<_> = keys
+        .iter()
+        .map(|key| {
+            [
+                key.id.to_string(),
+                key.name.clone(),
+                format!("{}...", key.prefix),
+                key.status(now).as_str().to_owned(),
+                scopes(key).join(" "),
+                or_any(&addresses(key)),
+                time_or(key.expires_at, "never"),
+                time_or(key.last_used_at, "never"),
+            ]
+        })
+        .collect();
+    let documents: Vec<Value> = keys
+        .iter()
+        .map(|key| {
+            json!({
+                "apikey_id": key.id,
+                "apikey_name": key.name,
+                "apikey_prefix": key.prefix,
+                "status": key.status(now).as_str(),
+                "scopes": scopes(key),
+                "allowed_ips": addresses(key),
+                "created_at": time(key.created_at),
+                "expires_at": key.expires_at.map(time),
+                "last_used_at": key.last_used_at.map(time),
+            })
+        })
+        .collect();
+    let titles = ["ID", "NAME", "KEY", "STATUS", "SCOPES", "FROM", "EXPIRES", "LAST USED"];
+    let text = table(titles, &rows, "This account has no key.");
+    Ok(Answer::new(json!({ "apikeys": documents }), text))
+}
+
+fn document(key: &ApiKey, plain: &PlainKey) -> serde_json::Map<String, Value> {
+    let fields = [
+        ("apikey_id", json!(key.id)),
+        ("apikey", json!(plain.expose())),
+        ("apikey_prefix", json!(key.prefix)),
+        ("apikey_name", json!(key.name)),
+        ("account_id", json!(key.account_id)),
+        ("scopes", json!(scopes(key))),
+        ("allowed_ips", json!(addresses(key))),
+        ("created_at", json!(time(key.created_at))),
+        ("expires_at", json!(key.expires_at.map(time))),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn shown(key: &ApiKey, plain: &PlainKey) -> String {
+    fields(&[
+        ("Key", plain.expose().to_owned()),
+        ("Id", key.id.to_string()),
+        ("Name", key.name.clone()),
+        ("Scopes", scopes(key).join(" ")),
+        ("From", or_any(&addresses(key))),
+        ("Expires", time_or(key.expires_at, "never")),
+    ])
+}
+
+fn scopes(key: &ApiKey) -> Vec<&'static str> {
+    key.scopes.iter().map(|scope| scope.as_str()).collect()
+}
+
+fn addresses(key: &ApiKey) -> Vec<String> {
+    key.allowed_ips.iter().map(ToString::to_string).collect()
+}
+
+fn or_any(addresses: &[String]) -> String {
+    if addresses.is_empty() { "anywhere".to_owned() } else { addresses.join(" ") }
+}

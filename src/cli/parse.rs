@@ -1,0 +1,73 @@
+//! Reading values of the domain from the command line.
+
+use std::net::IpAddr;
+
+use actors::account::{AccountKind, Plan};
+use actors::api_key::Preset;
+use actors::id::{AccountId, ApiKeyId, EndpointId, GenerationId};
+use actors::money::{Credits, MoneyError};
+use actors::webhook::EventName;
+use chrono::{DateTime, SubsecRound, Utc};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+const ID: &str = "an id looks like 0198c0de-7a10-7000-8000-00000000002a";
+
+pub(crate) fn account_id(text: &str) -> Result<AccountId, &'static str> {
+    AccountId::parse(text).ok_or(ID)
+}
+
+pub(crate) fn key_id(text: &str) -> Result<ApiKeyId, &'static str> {
+    ApiKeyId::parse(text).ok_or(ID)
+}
+
+pub(crate) fn endpoint_id(text: &str) -> Result<EndpointId, &'static str> {
+    EndpointId::parse(text).ok_or(ID)
+}
+
+pub(crate) fn generation_id(text: &str) -> Result<GenerationId, &'static str> {
+    GenerationId::parse(text).ok_or(ID)
+}
+
+pub(crate) fn credits(text: &str) -> Result<Credits, MoneyError> {
+    Credits::parse(text)
+}
+
+pub(crate) fn ip(text: &str) -> Result<IpAddr, &'static str> {
+    let ip: IpAddr = text.trim().parse().map_err(|_| "not one IPv4 or IPv6 address")?;
+    Ok(ip.to_canonical())
+}
+
+pub(crate) fn time(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    let time = DateTime::parse_from_rfc3339(text);
+    let time = time.map_err(|_| "a time looks like 2027-01-31T00:00:00Z")?;
+    // As exact as both databases keep it.
+    Ok(time.to_utc().trunc_subsecs(6))
+}
+
+pub(crate) fn account_kind() -> impl TypedValueParser<Value = AccountKind> {
+    one_of(AccountKind::ALL.map(AccountKind::as_str), AccountKind::parse)
+}
+
+pub(crate) fn plan() -> impl TypedValueParser<Value = Plan> {
+    one_of(Plan::ALL.map(Plan::as_str), Plan::parse)
+}
+
+pub(crate) fn preset() -> impl TypedValueParser<Value = Preset> {
+    one_of(Preset::ALL.map(Preset::as_str), Preset::parse)
+}
+
+pub(crate) fn event() -> impl TypedValueParser<Value = EventName> {
+    one_of(EventName::ALL.map(EventName::as_str), EventName::parse)
+}
+
+/// One of a closed list, which is then shown in the help and in the refusal of anything else.
+fn one_of<T, const N: usize>(
+    names: [&'static str; N],
+    parse: fn(&str) -> Option<T>,
+) -> impl TypedValueParser<Value = T>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names)
+        .map(move |name| parse(&name).expect("every name in the list can be read"))
+}
