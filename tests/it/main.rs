@@ -1,0 +1,16 @@
+//! Stories from outside: the real program in a process of its own, over real HTTP, on both
+//! databases.
+#![expect(clippy::unwrap_used, unreachable_pub, reason = "tests")]
+
+mod support;
+
+mod auth;
+mod cancel;
+mod cli;
+mod credits;
+mod generations;
+mod input;
+mod operator;
+mod record;
+mod recovery;
+mod webhooks;

@@ -1,0 +1,142 @@
+//! A customer's webhook endpoint: a real HTTP server that keeps what it gets.
+
+use std::collections::VecDeque;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::wait;
+
+/// One delivery as it came in.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Byte for byte.
+    pub body: String,
+    /// What was answered.
+    pub answered: u16,
+}
+
+impl Received {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        &self.headers.iter().find(|(known, _)| known == name).unwrap().1
+    }
+
+    pub fn event(&self) -> String {
+        self.json()["webhook_event"].as_str().unwrap().to_owned()
+    }
+}
+
+/// What the receiver says next.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    Status(u16),
+    /// Answers with a status after a time.
+    Slow(Duration, u16),
+    Redirect(String),
+}
+
+#[derive(Default)]
+struct Inner {
+    received: Mutex<Vec<Received>>,
+    replies: Mutex<VecDeque<Reply>>,
+    /// What is said when nothing is scripted.
+    always: Mutex<Option<Reply>>,
+    came: Notify,
+}
+
+/// The receiver; stops when dropped.
+#[derive(Clone)]
+pub struct Receiver {
+    inner: Arc<Inner>,
+    pub url: String,
+}
+
+impl Receiver {
+    /// Starts one on a free port that acknowledges everything.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let inner = Arc::new(Inner::default());
+        let data = web::Data::from(Arc::clone(&inner));
+        std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(
+                HttpServer::new(move || {
+                    App::new().app_data(data.clone()).default_service(web::to(take))
+                })
+                .workers(1)
+                .disable_signals()
+                .listen(listener)
+                .unwrap()
+                .run(),
+            )
+        });
+        Self { inner, url }
+    }
+
+    /// Says this once, in the order given.
+    pub fn then(&self, reply: Reply) -> &Self {
+        self.inner.replies.lock().unwrap().push_back(reply);
+        self
+    }
+
+    /// Says this whenever nothing else was given.
+    pub fn always(&self, reply: Reply) -> &Self {
+        *self.inner.always.lock().unwrap() = Some(reply);
+        self
+    }
+
+    /// Everything so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.inner.received.lock().unwrap().clone()
+    }
+
+    /// Waits until something that came in fits.
+    pub async fn wait_for(&self, what: &str, fits: impl Fn(&Received) -> bool) -> Received {
+        wait::until(what, async || self.received().into_iter().find(|one| fits(one))).await
+    }
+
+    /// Waits until so many have come in.
+    pub async fn wait_for_count(&self, count: usize) -> Vec<Received> {
+        let enough = || Some(self.received()).filter(|all| all.len() >= count);
+        wait::until(&format!("{count} deliveries came in"), async || enough()).await
+    }
+}
+
+async fn take(request: HttpRequest, body: web::Bytes, inner: web::Data<Inner>) -> HttpResponse {
+    let scripted = inner.replies.lock().unwrap().pop_front();
+    let reply =
+        scripted.or_else(|| inner.always.lock().unwrap().clone()).unwrap_or(Reply::Status(200));
+    let (status, location) = match reply {
+        Reply::Status(status) => (status, None),
+        Reply::Slow(time, status) => {
+            tokio::time::sleep(time).await;
+            (status, None)
+        }
+        Reply::Redirect(to) => (302, Some(to)),
+    };
+    let headers = request.headers().iter();
+    let headers =
+        headers.map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap().to_owned()));
+    let received = Received {
+        headers: headers.collect(),
+        body: String::from_utf8(body.to_vec()).unwrap(),
+        answered: status,
+    };
+    inner.received.lock().unwrap().push(received);
+    inner.came.notify_waiters();
+    let mut answer = HttpResponse::build(status.try_into().unwrap());
+    if let Some(location) = location {
+        answer.insert_header(("location", location));
+    }
+    answer.finish()
+}
