@@ -74,7 +74,8 @@ pub(crate) async fn find(context: &Context, id: AccountId) -> anyhow::Result<Acc
     context.store.find_account(id).await?.context("no such account")
 }
 
-async fn list(context: &Context) -> anyhow::Result<Answer> {
+/// Every account, oldest first.
+pub(crate) async fn all(context: &Context) -> anyhow::Result<Vec<Account>> {
     let mut accounts = Vec::new();
     loop {
         let after = accounts.last().map(|account: &Account| account.id);
@@ -82,9 +83,13 @@ async fn list(context: &Context) -> anyhow::Result<Answer> {
         let last = page.len() < PAGE as usize;
         accounts.extend(page);
         if last {
-            break;
+            return Ok(accounts);
         }
     }
+}
+
+async fn list(context: &Context) -> anyhow::Result<Answer> {
+    let accounts = all(context).await?;
     let rows: Vec<_> = accounts
         .iter()
         .map(|account| {

@@ -20,12 +20,12 @@ pub(crate) enum WebhookCommand {
         after_help = "Example: babysea webhook create --account ID --url https://example.com/hook --event generation.completed"
     )]
     Create(CreateArgs),
-    /// List the endpoints of an account, newest first
+    /// List the endpoints of an account, newest first, or of all accounts
     #[command(after_help = "Example: babysea webhook list --account ID")]
     List {
-        /// The account
+        /// The account; all of them when it is not given
         #[arg(long, value_name = "ID", value_parser = parse::account_id)]
-        account: AccountId,
+        account: Option<AccountId>,
     },
     /// Send to an endpoint again, also what has waited for it
     #[command(after_help = "Example: babysea webhook enable --id ID")]
@@ -112,9 +112,15 @@ async fn create(context: &Context, new: CreateArgs) -> anyhow::Result<Answer> {
     Ok(Answer::new(document, text))
 }
 
-async fn list(context: &Context, account_id: AccountId) -> anyhow::Result<Answer> {
-    account::find(context, account_id).await?;
-    let endpoints = context.store.list_endpoints(account_id).await?;
+async fn list(context: &Context, account_id: Option<AccountId>) -> anyhow::Result<Answer> {
+    let accounts = match account_id {
+        Some(id) => vec![account::find(context, id).await?],
+        None => account::all(context).await?,
+    };
+    let mut endpoints = Vec::new();
+    for account in accounts {
+        endpoints.extend(context.store.list_endpoints(account.id).await?);
+    }
     let rows: Vec<_> = endpoints
         .iter()
         .map(|endpoint| {
@@ -132,6 +138,7 @@ async fn list(context: &Context, account_id: AccountId) -> anyhow::Result<Answer
         .map(|endpoint| {
             json!({
                 "webhook_endpoint_id": endpoint.state.id,
+                "account_id": endpoint.state.account_id,
                 "url": endpoint.url.as_str(),
                 "events": events_of(endpoint),
                 "status": status(endpoint.state.enabled),
@@ -141,7 +148,7 @@ async fn list(context: &Context, account_id: AccountId) -> anyhow::Result<Answer
         })
         .collect();
     let titles = ["ID", "URL", "STATUS", "FAILED IN A ROW", "EVENTS"];
-    let text = table(titles, &rows, "This account has no webhook endpoint.");
+    let text = table(titles, &rows, "There is no webhook endpoint.");
     Ok(Answer::new(json!({ "webhook_endpoints": documents }), text))
 }
 

@@ -132,6 +132,7 @@ async fn every_command_prints_one_document_with_its_fields(backend: Backend) {
     assert_eq!(row["webhook_endpoint_id"], printed["webhook_endpoint_id"]);
     assert_eq!((&row["url"], &row["status"]), (&json!(url), &json!("enabled")));
     assert!(!listed.to_string().contains(text(&printed, "secret")), "the secret is shown once");
+    assert_eq!(app.cli(&["webhook", "list"]), listed, "without an account: those of all");
 
     let added = app.cli(&[
         "credit",
@@ -456,7 +457,7 @@ async fn text_is_for_people(backend: Backend) {
     shows(&["account", "list"], &["ID", "PLAN", "Personal", "enterprise", "0.999"]);
     shows(&["account", "show", "--id", account], &["Credit", "0.999", account]);
     shows(&["key", "list", "--account", account], &["STATUS", "active", "...", "anywhere"]);
-    shows(&["webhook", "list", "--account", account], &["This account has no webhook endpoint."]);
+    shows(&["webhook", "list", "--account", account], &["There is no webhook endpoint."]);
     shows(&["ledger", "list", "--account", account], &["reserve", "-0.001", "Welcome credits"]);
     let shown = ["Status", "succeeded", "sandbox_polling", "failed", "sandbox_webhook", "used"];
     shows(&["generation", "show", "--id", &id], &shown);
