@@ -186,7 +186,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         input_files: Policy::FILE.or_private(config.webhooks.allow_private_targets),
     });
     let mut servers = vec![serve_api(config, listener, state, &auth)?];
-    let operator = config.operator.listen.map(listen).transpose()?;
+    let operator = config.operator.listen.and_then(listen_for_operator);
     let operator_address = operator.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = operator {
         servers.push(serve_operator(listener, registry)?);
@@ -294,6 +294,17 @@ impl Readiness for WatchReadiness {
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Metrics are no reason not to serve: a second server on a machine finds the port taken.
+fn listen_for_operator(address: SocketAddr) -> Option<TcpListener> {
+    match TcpListener::bind(address) {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            tracing::error!(%address, %error, "no metrics: set operator.listen to another address");
+            None
+        }
+    }
 }
 
 /// Where this process reaches itself.

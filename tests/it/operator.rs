@@ -125,6 +125,17 @@ async fn a_second_server_on_the_same_data_is_refused() {
     server.read_until("listens on");
 }
 
+#[tokio::test]
+async fn a_taken_metrics_port_does_not_keep_a_server_from_serving() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    let start = [("operator.listen", at.as_str())];
+    let mut server = Server::start(place.babysea(&start).args(["--listen", "127.0.0.1:0"]));
+    let printed = server.read_until("generation_prompt");
+    assert!(printed.contains("listens on") && !printed.contains("/metrics"), "{printed}");
+}
+
 #[test]
 fn settings_that_cannot_be_used_are_refused_all_at_once() {
     let place = Place::new();
