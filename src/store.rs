@@ -24,7 +24,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actors::id::NodeId;
 use actors::ports::{DeliveryListener, IdSource, StoreError};
@@ -38,6 +38,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 
 use crate::config::Database;
 use crate::secrets::{MasterKey, Purpose, PurposeKey};
@@ -67,6 +68,9 @@ pub(crate) use on;
 /// How long a statement waits for another process's write (SQLite has one writer at a time;
 /// an operator's command and the server take turns).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The code of SQLite's "database is locked".
+const SQLITE_BUSY: &str = "5";
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 /// How long to wait for a connection before saying that the database is not there.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -111,12 +115,21 @@ impl Db {
             .pragma("temp_store", "memory")
             // Fewer, larger checkpoints: 16 MB of log instead of 4.
             .pragma("wal_autocheckpoint", "4000");
-        SqlitePoolOptions::new()
-            .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await
-            .with_context(cannot)
+        let pool =
+            SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
+        let end = Instant::now() + BUSY_TIMEOUT;
+        loop {
+            match pool.clone().connect_with(options.clone()).await {
+                // Two processes that make the same new file a WAL database at once are in each
+                // other's way, and for this SQLite does not wait by itself.
+                Err(sqlx::Error::Database(error))
+                    if error.code().as_deref() == Some(SQLITE_BUSY) && Instant::now() < end =>
+                {
+                    sleep(ASK_AGAIN_AFTER).await;
+                }
+                opened => return opened.with_context(cannot),
+            }
+        }
     }
 
     /// Brings the schema up to date. Safe to run by several processes at once.
