@@ -14,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use actors::account::{Plan, PlanLimits, Plans};
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -40,6 +41,7 @@ pub struct Config {
     pub sandbox: SandboxConfig,
     pub catalogue: CatalogueConfig,
     pub limits: LimitsConfig,
+    pub plans: Plans,
     pub secrets: SecretsConfig,
     pub log: LogConfig,
 }
@@ -214,6 +216,7 @@ impl Config {
             },
             catalogue: CatalogueConfig { directory: reader.path("catalogue.directory") },
             limits: LimitsConfig { keys_max: reader.integer("limits.keys_max", 1..=100_000) },
+            plans: Plans::new(|plan| plan_limits(&mut reader, plan)),
             secrets: SecretsConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
         };
@@ -397,6 +400,17 @@ impl WebhooksConfig {
             response_bytes_max: reader.integer("webhooks.response_bytes_max", 1024..=1 << 20),
             endpoints_max: reader.integer("webhooks.endpoints_max", 1..=1000),
         }
+    }
+}
+
+fn plan_limits(reader: &mut Reader, plan: Plan) -> PlanLimits {
+    let mut limit =
+        |key: &str| reader.integer(&format!("plan_{}.{key}", plan.as_str()), 1..=1_000_000_000);
+    PlanLimits {
+        generations_per_minute: limit("generations_per_minute"),
+        requests_per_minute: limit("requests_per_minute"),
+        images_in_flight_max: limit("images_in_flight_max"),
+        videos_in_flight_max: limit("videos_in_flight_max"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The tenant, and the plan that says what it may do.
 
 use chrono::{DateTime, Utc};
+use providers::MediaKind;
 
 use crate::id::AccountId;
 use crate::money::Credits;
@@ -88,5 +89,72 @@ impl Plan {
     }
 }
 
+/// What a plan allows (`spec/contract.md` 6.1, 12.3; the caps on generations in flight are
+/// ours, B.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlanLimits {
+    /// Generations in any 60 seconds.
+    pub generations_per_minute: u32,
+    /// API requests in any 60 seconds.
+    pub requests_per_minute: u32,
+    /// Images in flight at once.
+    pub images_in_flight_max: u32,
+    /// Videos in flight at once.
+    pub videos_in_flight_max: u32,
+}
+
+impl PlanLimits {
+    /// How many generations of this kind may be in flight at once.
+    pub fn in_flight_max(&self, media: MediaKind) -> u32 {
+        match media {
+            MediaKind::Image => self.images_in_flight_max,
+            MediaKind::Video => self.videos_in_flight_max,
+        }
+    }
+}
+
+/// The limits of every plan, as configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plans {
+    /// In the order of [`Plan::ALL`].
+    limits: [PlanLimits; 5],
+}
+
+impl Plans {
+    /// Asks for the limits of each plan.
+    pub fn new(limits: impl FnMut(Plan) -> PlanLimits) -> Self {
+        Self { limits: Plan::ALL.map(limits) }
+    }
+
+    /// The limits of a plan.
+    pub fn limits(&self, plan: Plan) -> PlanLimits {
+        self.limits[plan as usize]
+    }
+}
+
 /// The credit a new account starts with (`spec/contract.md` 9.4), in thousandths.
 pub const WELCOME_CREDIT_THOUSANDTHS: i64 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plan_has_limits_of_its_own() {
+        let plans = Plans::new(|plan| {
+            let per_minute = plan.as_str().len() as u32;
+            PlanLimits {
+                generations_per_minute: per_minute,
+                requests_per_minute: per_minute,
+                images_in_flight_max: 2,
+                videos_in_flight_max: 1,
+            }
+        });
+        for plan in Plan::ALL {
+            let limits = plans.limits(plan);
+            assert_eq!(limits.generations_per_minute as usize, plan.as_str().len());
+            assert_eq!(limits.in_flight_max(MediaKind::Image), 2);
+            assert_eq!(limits.in_flight_max(MediaKind::Video), 1);
+        }
+    }
+}

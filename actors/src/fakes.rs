@@ -76,6 +76,10 @@ impl IdSource for Ids {
         self.fresh()
     }
 
+    fn next_at(&self, _: DateTime<Utc>) -> Uuid {
+        self.fresh()
+    }
+
     fn spread(&self) -> f64 {
         0.5
     }

@@ -24,6 +24,9 @@ use crate::webhook::{WebhookDelivery, WebhookEndpoint};
 pub trait IdSource: Send + Sync {
     /// A UUIDv7: later ones sort after earlier ones, so rows are appended, not scattered.
     fn next(&self) -> Uuid;
+    /// A UUIDv7 that carries this time in its first 48 bits, as milliseconds: what is listed by
+    /// id is then listed by that time.
+    fn next_at(&self, at: DateTime<Utc>) -> Uuid;
     /// A number uniform in `0.0..1.0`, for spreading waits.
     fn spread(&self) -> f64;
 }
