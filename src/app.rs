@@ -14,11 +14,12 @@ use actix_web::dev::ServerHandle;
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
-use actors::ports::{DeliveryListener, GenerationStore, IdSource, KeyStore};
+use actors::ports::{DeliveryListener, GenerationStore, IdSource, IdempotencyStore, KeyStore};
 use actors::system::System;
 use actors::webhook::{DeliveryPolicy, FileUrls};
 use anyhow::Context;
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use providers::clock::Clock;
@@ -36,7 +37,7 @@ use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{self, Sources};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::http::{self, AppState, BodyLimits, Readiness};
+use crate::http::{self, AppState, BodyLimits, Idempotency, Readiness};
 use crate::identity::{self, CreatedKey};
 use crate::ids::SystemIds;
 use crate::metrics::{self, Metrics};
@@ -47,6 +48,11 @@ use crate::store::{Db, Store, StoreMetrics, StoreParts};
 
 /// How often it is written down when keys were last used.
 const LAST_USED_INTERVAL: Duration = Duration::from_secs(1);
+/// How long an answer may take beyond the wait for a provider, to be written down and sent.
+const ANSWER_SLACK: Duration = Duration::from_secs(2);
+/// How often expired idempotency keys are removed, and how many at once.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
+const FORGET_PAGE: u32 = 1000;
 /// How long the writer may take for what is queued when everybody else has stopped.
 const WRITER_END: Duration = Duration::from_secs(10);
 
@@ -81,7 +87,8 @@ pub struct Running {
     url: String,
     servers: Vec<ServerHandle>,
     auth: Arc<Auth>,
-    last_used: JoinHandle<()>,
+    /// What is written down or cleaned up from time to time.
+    keeping: Vec<JoinHandle<()>>,
     system: System,
     store: Arc<Store>,
     deliveries: Arc<dyn DeliveryListener>,
@@ -128,6 +135,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             waits: config.webhooks.waits.clone(),
             disable_after: config.webhooks.disable_after,
         },
+        plans: config.plans,
         batch_max: config.writer.batch_max,
         queue_max: config.writer.queue_max,
         metrics: store_metrics(&mut registry),
@@ -171,13 +179,20 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let state = Arc::new(AppState {
         engine: Arc::new(system.engine().clone()),
         generations: Arc::clone(&store) as Arc<dyn GenerationStore>,
+        idempotency: Idempotency {
+            store: Arc::clone(&store) as Arc<dyn IdempotencyStore>,
+            answer_within: TimeDelta::from_std(config.generation.answer_timeout + ANSWER_SLACK)?,
+        },
         catalogue,
         clock: Arc::clone(&clock),
         ids,
         callbacks,
         files,
         outputs: Arc::clone(outputs.objects()),
-        readiness: Arc::new(WatchReadiness { watch: system.watch().clone(), clock }),
+        readiness: Arc::new(WatchReadiness {
+            watch: system.watch().clone(),
+            clock: Arc::clone(&clock),
+        }),
         metrics: http_metrics,
         body: BodyLimits {
             bytes_max: config.server.body_limit_bytes,
@@ -191,7 +206,10 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     if let Some(listener) = operator {
         servers.push(serve_operator(listener, registry)?);
     }
-    let last_used = actix_rt::spawn(write_last_used(Arc::clone(&auth)));
+    let keeping = vec![
+        actix_rt::spawn(write_last_used(Arc::clone(&auth))),
+        actix_rt::spawn(forget_expired(Arc::clone(&store) as _, Arc::clone(&clock))),
+    ];
     Ok(Running {
         address,
         operator_address,
@@ -199,7 +217,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         url,
         servers,
         auth,
-        last_used,
+        keeping,
         system,
         store,
         deliveries,
@@ -261,7 +279,11 @@ impl Running {
         for server in self.servers {
             server.stop(true).await;
         }
-        self.last_used.abort();
+        for task in self.keeping {
+            // Awaited, since it holds the store.
+            task.abort();
+            let _ = task.await;
+        }
         if let Err(error) = self.auth.flush_last_used().await {
             tracing::warn!(%error, "it was not written down when keys were last used");
         }
@@ -369,6 +391,24 @@ async fn write_last_used(auth: Arc<Auth>) {
         sleep(LAST_USED_INTERVAL).await;
         if let Err(error) = auth.flush_last_used().await {
             tracing::warn!(%error, "it was not written down when keys were last used");
+        }
+    }
+}
+
+/// Forgets idempotency keys whose day is over, a page at a time, so that the table does not
+/// grow for ever and no transaction is long.
+async fn forget_expired(store: Arc<dyn IdempotencyStore>, clock: Arc<dyn Clock>) {
+    loop {
+        sleep(FORGET_INTERVAL).await;
+        loop {
+            match store.forget_expired_any_account(clock.now(), FORGET_PAGE).await {
+                Ok(forgotten) if forgotten == u64::from(FORGET_PAGE) => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "expired idempotency keys were not removed");
+                    break;
+                }
+            }
         }
     }
 }

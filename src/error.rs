@@ -18,6 +18,7 @@ use actors::engine::{CancelError, SubmitError};
 use actors::failure::FailureCode;
 use actors::generation::Generation;
 use actors::ports::StoreError;
+use actors::spending::SpendLimitReached;
 use providers::name::ProviderName;
 use serde_json::{Value, json};
 
@@ -26,6 +27,9 @@ pub use self::code::{ErrorCode, Origin, Row};
 /// Seconds that a client is asked to wait when we have too much to do: long enough for a queue
 /// of hashes or commits to drain, short enough to be worth waiting for.
 const BUSY_RETRY_SECONDS: u32 = 1;
+
+/// Seconds after which there may be room for another generation: an image takes about that.
+const IN_FLIGHT_RETRY_SECONDS: u32 = 2;
 
 /// A refusal as a client sees it. Becomes the error envelope in `http::frame`, which knows the
 /// request id.
@@ -123,6 +127,11 @@ impl ApiError {
             (ErrorCode::AllProvidersFailed, retryable)
         };
         Self { retryable, provider_errors, ..Self::new(code) }
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.retryable
     }
 
     pub fn code(&self) -> ErrorCode {
@@ -226,6 +235,18 @@ impl From<SubmitError> for ApiError {
             SubmitError::Refused(AcceptRefusal::UnknownAccount) => {
                 Self::new(ErrorCode::AccountNotFound)
             }
+            // Whoever claims answers from the record; without a claim this does not happen.
+            SubmitError::Refused(AcceptRefusal::Claimed(_)) => {
+                Self::new(ErrorCode::IdempotencyRequestInProgress)
+            }
+            SubmitError::Refused(AcceptRefusal::TooManyInFlight { media, max }) => {
+                Self::new(ErrorCode::ConcurrencyLimitExceeded)
+                    .details(json!({ "media": media.as_str(), "limit": max }))
+                    .retry_after(IN_FLIGHT_RETRY_SECONDS)
+            }
+            SubmitError::Refused(AcceptRefusal::SpendLimit(reached)) => {
+                Self::new(ErrorCode::InsufficientCredits).details(spend_limit(&reached))
+            }
             SubmitError::Refused(AcceptRefusal::InsufficientCredit { .. }) => {
                 Self::new(ErrorCode::InsufficientCredits)
             }
@@ -233,6 +254,17 @@ impl From<SubmitError> for ApiError {
             SubmitError::Stopping => Self::busy(),
         }
     }
+}
+
+/// Tells a spent key from a spent account, and when it may go on.
+fn spend_limit(reached: &SpendLimitReached) -> Value {
+    json!({
+        "limit": "key_monthly_spend",
+        "monthly_limit": reached.limit.to_number(),
+        "spent": reached.spent.to_number(),
+        "amount": reached.amount.to_number(),
+        "resets_at": reached.month.next().start(),
+    })
 }
 
 impl From<CancelError> for ApiError {

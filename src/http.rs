@@ -11,6 +11,7 @@ mod files;
 mod frame;
 mod generations;
 mod health;
+mod idempotency;
 mod input_urls;
 mod record;
 mod routes;
@@ -38,6 +39,7 @@ use providers::clock::Clock;
 
 pub use self::body::BodyLimits;
 pub use self::health::Readiness;
+pub use self::idempotency::Idempotency;
 use crate::address_guard;
 use crate::auth::Auth;
 use crate::callback_urls::SignedCallbackUrls;
@@ -47,6 +49,7 @@ use crate::metrics::Metrics;
 pub struct AppState {
     pub engine: Arc<dyn Generating>,
     pub generations: Arc<dyn GenerationStore>,
+    pub idempotency: Idempotency,
     pub catalogue: Arc<Catalogue>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,

@@ -17,6 +17,7 @@ use actors::ports::{
     AccountStore, EndpointRefusal, EndpointStore, Grant, GrantRefusal, IdSource, KeyRefusal,
     KeyStore, StoreError,
 };
+use actors::spending::Spending;
 use actors::webhook::{EndpointState, EventName, WebhookEndpoint};
 use chrono::{DateTime, Utc};
 use providers::clock::Clock;
@@ -238,6 +239,8 @@ pub struct NewKey {
     pub allowed_ips: Vec<IpAddr>,
     /// When it stops working.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What it may spend in a calendar month.
+    pub monthly_limit: Option<Credits>,
 }
 
 impl NewKey {
@@ -249,6 +252,7 @@ impl NewKey {
             scopes: Preset::FullAccess.scopes().to_vec(),
             allowed_ips: Vec::new(),
             expires_at: None,
+            monthly_limit: None,
         }
     }
 }
@@ -302,6 +306,7 @@ async fn key(context: &Context, new: NewKey) -> Result<CreatedKey, IdentityError
         rotated_at: None,
         revoked_at: None,
         last_used_at: None,
+        spending: Spending { limit: new.monthly_limit, ..Spending::default() },
     };
     Ok(CreatedKey { key, plain: secret.plain })
 }

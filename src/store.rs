@@ -10,11 +10,14 @@ pub mod audit;
 mod backlog;
 mod endpoints;
 mod generations;
+mod idempotency;
 mod in_flight;
 mod keys;
 mod ledger;
 mod rowset;
 pub mod server_lock;
+mod spendings;
+mod standings;
 mod transaction;
 mod webhooks;
 mod writer;
@@ -26,6 +29,7 @@ use std::str::FromStr;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use actors::account::Plans;
 use actors::id::NodeId;
 use actors::ports::{DeliveryListener, IdSource, StoreError};
 use actors::webhook::{DeliveryPolicy, FileUrls};
@@ -214,6 +218,8 @@ pub struct StoreParts {
     pub files: FileUrls,
     /// When deliveries are tried and endpoints given up.
     pub policy: DeliveryPolicy,
+    /// How much accounts may have in flight.
+    pub plans: Plans,
     /// The most units in a commit.
     pub batch_max: usize,
     /// The most units waiting; more are refused.
@@ -244,6 +250,7 @@ impl Store {
                 ids: parts.ids,
                 files: parts.files,
                 policy: parts.policy,
+                plans: parts.plans,
             },
             queue: receiver,
             batch_max: parts.batch_max,

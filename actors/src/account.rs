@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use providers::MediaKind;
 
 use crate::id::AccountId;
+use crate::ledger::Balance;
 use crate::money::Credits;
 
 /// The tenant: keys, webhooks, credit, limits and generations belong to it.
@@ -129,6 +130,52 @@ impl Plans {
     /// The limits of a plan.
     pub fn limits(&self, plan: Plan) -> PlanLimits {
         self.limits[plan as usize]
+    }
+}
+
+/// What changes on an account's row with every generation, and decides about the next one.
+/// Counts are kept there, and not counted, so that a cap is exact and costs no look-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Which limits apply.
+    pub plan: Plan,
+    /// What it can spend, and the number of its last ledger entry.
+    pub balance: Balance,
+    /// Images in flight.
+    pub images_in_flight: u32,
+    /// Videos in flight.
+    pub videos_in_flight: u32,
+    /// Generations that have a record.
+    pub generations: u64,
+}
+
+impl Standing {
+    /// How many generations of this kind are in flight.
+    pub fn in_flight(&self, media: MediaKind) -> u32 {
+        match media {
+            MediaKind::Image => self.images_in_flight,
+            MediaKind::Video => self.videos_in_flight,
+        }
+    }
+
+    /// A generation was accepted.
+    pub fn enter(&mut self, media: MediaKind) {
+        let in_flight = self.in_flight_mut(media);
+        *in_flight = in_flight.saturating_add(1);
+        self.generations = self.generations.saturating_add(1);
+    }
+
+    /// A generation has ended.
+    pub fn leave(&mut self, media: MediaKind) {
+        let in_flight = self.in_flight_mut(media);
+        *in_flight = in_flight.saturating_sub(1);
+    }
+
+    fn in_flight_mut(&mut self, media: MediaKind) -> &mut u32 {
+        match media {
+            MediaKind::Image => &mut self.images_in_flight,
+            MediaKind::Video => &mut self.videos_in_flight,
+        }
     }
 }
 

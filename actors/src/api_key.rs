@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::id::{AccountId, ApiKeyId};
+use crate::spending::Spending;
 
 /// What every key begins with.
 pub const KEY_START: &str = "bye_";
@@ -43,6 +44,8 @@ pub struct ApiKey {
     pub revoked_at: Option<DateTime<Utc>>,
     /// When it was last used.
     pub last_used_at: Option<DateTime<Utc>>,
+    /// What it may spend in a month, and what it has.
+    pub spending: Spending,
 }
 
 /// The state that a key authenticates in: `active -> rotated -> expired`, or `revoked`.
@@ -325,6 +328,7 @@ mod tests {
             rotated_at: None,
             revoked_at: None,
             last_used_at: Some(at(5)),
+            spending: Spending::default(),
         }
     }
 

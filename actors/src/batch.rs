@@ -5,16 +5,21 @@
 //! state, ledger and webhook deliveries of a unit always become true together, and the rule
 //! that says how is this file, the same for both databases.
 
-use std::collections::hash_map::Entry;
+mod admission;
+
 use std::collections::{HashMap, HashSet};
 
+use providers::MediaKind;
 use uuid::Uuid;
 
+use crate::account::{Plans, Standing};
 use crate::attempt::Attempt;
-use crate::generation::{Event, Generation, NewAttempt, NewGeneration, Status};
-use crate::id::{AccountId, DeliveryId, EndpointId, GenerationId};
-use crate::ledger::{Balance, EntryKind, EntrySubject, LedgerEntry, MovementError};
+use crate::generation::{Event, Generation, Status};
+use crate::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId};
+use crate::idempotency::{Record, RecordKey};
+use crate::ledger::{EntryKind, EntrySubject, LedgerEntry, MovementError};
 use crate::money::Credits;
+use crate::spending::{SpendLimitReached, Spending};
 use crate::webhook::{
     DeliveryPolicy, DeliveryStatus, EndpointState, EventName, FileUrls, TryResult, WebhookDelivery,
     generation_data,
@@ -23,8 +28,12 @@ use crate::webhook::{
 /// The rows that a batch starts from. A row that is missing does not exist.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Balances of the accounts that units name.
-    pub balances: HashMap<AccountId, Balance>,
+    /// Standings of the accounts that units name.
+    pub standings: HashMap<AccountId, Standing>,
+    /// Spending of the keys that are limited, or have a generation that counts for them.
+    pub spendings: HashMap<(AccountId, ApiKeyId), Spending>,
+    /// What is remembered under the idempotency keys that units name.
+    pub records: HashMap<RecordKey, Record>,
     /// Generations that units advance.
     pub generations: HashMap<(AccountId, GenerationId), Generation>,
     /// All endpoints of the accounts that units name.
@@ -44,8 +53,14 @@ pub struct Changes {
     pub attempts: Vec<(AccountId, GenerationId, Attempt)>,
     /// New ledger entries.
     pub entries: Vec<LedgerEntry>,
-    /// Balances that moved: before and after.
-    pub balances: Vec<(AccountId, Balance, Balance)>,
+    /// Standings that changed: before and after.
+    pub standings: Vec<(AccountId, Standing, Standing)>,
+    /// Spending of keys that changed.
+    pub spendings: Vec<(AccountId, ApiKeyId, Spending)>,
+    /// New and changed idempotency records.
+    pub records: Vec<Record>,
+    /// Idempotency keys that are forgotten.
+    pub forgotten: Vec<RecordKey>,
     /// New deliveries.
     pub deliveries: Vec<WebhookDelivery>,
     /// Deliveries that were tried, as they stand after it, with the result of the last try.
@@ -106,12 +121,26 @@ pub struct DeliveryTried {
     pub result: TryResult,
 }
 
-/// Why a generation was not accepted.
+/// Why a generation was not accepted. Nothing changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AcceptRefusal {
     /// No such account.
     #[error("no such account")]
     UnknownAccount,
+    /// The idempotency key has been used before, by the request that is remembered.
+    #[error("the idempotency key was used for generation {}", .0.generation_id)]
+    Claimed(Box<Record>),
+    /// The plan allows no more of this kind at once.
+    #[error("{max} {} generations are in flight already", .media.as_str())]
+    TooManyInFlight {
+        /// Of which kind.
+        media: MediaKind,
+        /// How many may be.
+        max: u32,
+    },
+    /// The key's monthly limit.
+    #[error(transparent)]
+    SpendLimit(#[from] SpendLimitReached),
     /// The balance does not cover the amount.
     #[error("a balance of {balance} does not cover {amount}")]
     InsufficientCredit {
@@ -151,11 +180,23 @@ pub struct Batch<'a> {
     /// The first-seen form of every generation that changed: status for the WHERE, attempts
     /// for finding the changed ones.
     before: HashMap<(AccountId, GenerationId), (Status, Vec<Attempt>)>,
-    balances_before: HashMap<AccountId, Balance>,
+    standings_before: HashMap<AccountId, Standing>,
+    spent: HashSet<(AccountId, ApiKeyId)>,
+    recorded: HashSet<RecordKey>,
     changes: Changes,
     next_id: &'a (dyn Fn() -> Uuid + Sync),
-    files: &'a FileUrls,
-    policy: &'a DeliveryPolicy,
+    rules: Rules<'a>,
+}
+
+/// What a batch is decided by, beside the rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// Makes output URLs in webhook payloads.
+    pub files: &'a FileUrls,
+    /// When deliveries are tried and endpoints given up.
+    pub policy: &'a DeliveryPolicy,
+    /// How much may be in flight.
+    pub plans: &'a Plans,
 }
 
 impl<'a> Batch<'a> {
@@ -163,48 +204,18 @@ impl<'a> Batch<'a> {
     pub fn new(
         snapshot: Snapshot,
         next_id: &'a (dyn Fn() -> Uuid + Sync),
-        files: &'a FileUrls,
-        policy: &'a DeliveryPolicy,
+        rules: Rules<'a>,
     ) -> Self {
         Self {
             snapshot,
             before: HashMap::new(),
-            balances_before: HashMap::new(),
+            standings_before: HashMap::new(),
+            spent: HashSet::new(),
+            recorded: HashSet::new(),
             changes: Changes::default(),
             next_id,
-            files,
-            policy,
+            rules,
         }
-    }
-
-    /// Accepts a generation: its row, its first attempt and its reservation, or nothing.
-    ///
-    /// # Errors
-    /// [`AcceptRefusal`].
-    pub fn accept(
-        &mut self,
-        new: NewGeneration,
-        first: NewAttempt,
-    ) -> Result<Generation, AcceptRefusal> {
-        let (account_id, amount, at) = (new.account_id, new.amount, new.created_at);
-        let mut generation = Generation::new(new);
-        let subject = EntrySubject {
-            generation_id: Some(generation.id),
-            model: Some(generation.model.clone()),
-            ..EntrySubject::default()
-        };
-        let balance = self.snapshot.balances.get(&account_id).copied();
-        let balance = balance.ok_or(AcceptRefusal::UnknownAccount)?.credits;
-        self.record(account_id, EntryKind::Reserve, amount, subject, at)
-            .map_err(|_| AcceptRefusal::InsufficientCredit { balance, amount })?;
-        generation
-            .apply(Event::AttemptStarted(first))
-            .expect("a new generation is pending and has no attempt");
-        let attempts = generation.attempts().iter();
-        let attempts = attempts.map(|attempt| (account_id, generation.id, attempt.clone()));
-        self.changes.attempts.extend(attempts);
-        self.changes.inserted.push(generation.clone());
-        Ok(generation)
     }
 
     /// Takes facts about a generation in, settles its credit when it ends, and notes what
@@ -245,8 +256,8 @@ impl<'a> Batch<'a> {
         let endpoint = self.snapshot.endpoints.get_mut(&delivery.endpoint_id)?;
         if delivery.status == DeliveryStatus::Pending {
             let before = endpoint.clone();
-            delivery.record(&tried.result, self.policy);
-            endpoint.record(delivery.status, self.policy);
+            delivery.record(&tried.result, self.rules.policy);
+            endpoint.record(delivery.status, self.rules.policy);
             if *endpoint != before {
                 self.changes.endpoints.retain(|other| other.id != endpoint.id);
                 self.changes.endpoints.push(endpoint.clone());
@@ -267,9 +278,19 @@ impl<'a> Batch<'a> {
             self.changes.attempts.extend(changed);
             self.changes.updated.push((generation, was));
         }
-        for (account_id, before) in self.balances_before {
-            let after = self.snapshot.balances[&account_id];
-            self.changes.balances.push((account_id, before, after));
+        for (account_id, before) in self.standings_before {
+            let after = self.snapshot.standings[&account_id];
+            self.changes.standings.push((account_id, before, after));
+        }
+        for (account_id, key) in self.spent {
+            let spending = self.snapshot.spendings[&(account_id, key)];
+            self.changes.spendings.push((account_id, key, spending));
+        }
+        for key in self.recorded {
+            match self.snapshot.records.remove(&key) {
+                Some(record) => self.changes.records.push(record),
+                None => self.changes.forgotten.push(key),
+            }
         }
         self.changes
     }
@@ -283,13 +304,17 @@ impl<'a> Batch<'a> {
             Status::Failed | Status::Canceled => EntryKind::Refund,
         };
         let at = generation.completed_at().expect("a terminal state has a time");
-        let subject = EntrySubject {
-            generation_id: Some(generation.id),
-            model: Some(generation.model.clone()),
-            ..EntrySubject::default()
-        };
-        self.record(generation.account_id, kind, generation.amount, subject, at)
+        let (account_id, amount) = (generation.account_id, generation.amount);
+        self.record(account_id, kind, amount, subject_of(generation), at)
             .expect("a charge moves nothing and a refund is never refused");
+        self.change_standing(account_id, |standing| standing.leave(generation.media));
+        if let (EntryKind::Refund, Some(key), Some(month)) =
+            (kind, generation.asked_by.key, generation.asked_by.month)
+            && let Some(spending) = self.snapshot.spendings.get_mut(&(account_id, key))
+        {
+            spending.give_back(month, amount);
+            self.spent.insert((account_id, key));
+        }
     }
 
     fn announce(&mut self, generation: &Generation) {
@@ -315,7 +340,7 @@ impl<'a> Batch<'a> {
                 id: DeliveryId((self.next_id)()),
                 event,
                 generation_id: generation.id,
-                data: generation_data(generation, self.files),
+                data: generation_data(generation, self.rules.files),
                 created_at: at,
                 status: DeliveryStatus::Pending,
                 tries: 0,
@@ -332,16 +357,30 @@ impl<'a> Batch<'a> {
         subject: EntrySubject,
         at: chrono::DateTime<chrono::Utc>,
     ) -> Result<(), MovementError> {
-        let Some(balance) = self.snapshot.balances.get_mut(&account_id) else {
-            unreachable!("the snapshot holds the balance of every account that a unit names")
-        };
-        let before = *balance;
-        let entry = balance.record(account_id, kind, amount, subject, at)?;
-        if let Entry::Vacant(first) = self.balances_before.entry(account_id) {
-            first.insert(before);
-        }
+        let mut entry = None;
+        self.change_standing(account_id, |standing| {
+            entry = Some(standing.balance.record(account_id, kind, amount, subject, at));
+        });
+        let entry = entry.expect("it was recorded")?;
         self.changes.entries.push(entry);
         Ok(())
+    }
+
+    /// Changes a standing, whose first-seen form is kept for the WHERE.
+    fn change_standing(&mut self, account_id: AccountId, change: impl FnOnce(&mut Standing)) {
+        let Some(standing) = self.snapshot.standings.get_mut(&account_id) else {
+            unreachable!("the snapshot holds the standing of every account that a unit names")
+        };
+        self.standings_before.entry(account_id).or_insert(*standing);
+        change(standing);
+    }
+}
+
+fn subject_of(generation: &Generation) -> EntrySubject {
+    EntrySubject {
+        generation_id: Some(generation.id),
+        model: Some(generation.model.clone()),
+        ..EntrySubject::default()
     }
 }
 

@@ -22,17 +22,18 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 use uuid::Uuid;
 
+use crate::account::{Plan, PlanLimits, Plans, Standing};
 use crate::batch::Advance;
-use crate::catalogue::Catalogue;
 use crate::catalogue::spec::{ModelSpec, OfferSpec, Place, PriceSpec};
+use crate::catalogue::{Catalogue, PriceSource};
 use crate::engine::{CallbackRefusal, CallbackTarget, Engine};
 use crate::env::{EngineLimits, Env};
 use crate::fakes::provider::FakeProvider;
 use crate::fakes::store::FakeStore;
-use crate::generation::{Event, Generation, NewAttempt, NewGeneration, Status};
+use crate::generation::{AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, Status};
 use crate::id::{AccountId, EndpointId, GenerationId, NodeId};
 use crate::input::Input;
-use crate::ledger::EntryKind;
+use crate::ledger::{Balance, EntryKind};
 use crate::metrics::EngineMetrics;
 use crate::money::Credits;
 use crate::ports::{
@@ -240,6 +241,36 @@ fn catalogue() -> Catalogue {
     Catalogue::build(vec![spec]).unwrap()
 }
 
+/// A balance, with nothing in flight, on the largest plan.
+pub(crate) fn standing(thousandths: i64, seq: i64) -> Standing {
+    let credits = Credits::from_thousandths(thousandths).unwrap();
+    Standing {
+        plan: Plan::Enterprise,
+        balance: Balance { credits, seq },
+        images_in_flight: 0,
+        videos_in_flight: 0,
+        generations: 0,
+    }
+}
+
+/// As many in flight as a test likes, but on the free plan: two images and one video.
+pub(crate) fn plans() -> Plans {
+    Plans::new(|plan| match plan {
+        Plan::Free => PlanLimits {
+            generations_per_minute: 10,
+            requests_per_minute: 30,
+            images_in_flight_max: 2,
+            videos_in_flight_max: 1,
+        },
+        Plan::Starter | Plan::Pro | Plan::Scale | Plan::Enterprise => PlanLimits {
+            generations_per_minute: 1_000_000,
+            requests_per_minute: 1_000_000,
+            images_in_flight_max: 1_000_000,
+            videos_in_flight_max: 1_000_000,
+        },
+    })
+}
+
 pub(crate) fn new_generation(
     id: Uuid,
     order: &[ProviderName],
@@ -265,7 +296,13 @@ pub(crate) fn new_generation(
             requested_order: None,
         },
         amount: Credits::from_thousandths(PRICE).unwrap(),
-        catalogue_version: "1".to_owned(),
+        pricing: Pricing {
+            cost_per_output: Credits::from_thousandths(PRICE).unwrap(),
+            source: PriceSource::Operator,
+            catalogue_version: "1".to_owned(),
+        },
+        asked_by: AskedBy::default(),
+        claim: None,
         created_at,
         deadline_at: created_at + limits().route.image_total,
     }
@@ -431,11 +468,11 @@ impl World {
         }
         let rows = self.store.rows();
         let moved: i64 = rows.entries.iter().map(|entry| entry.delta).sum();
-        assert_eq!(rows.balances[&ACCOUNT].credits.thousandths(), WELCOME + moved);
+        assert_eq!(rows.standings[&ACCOUNT].balance.credits.thousandths(), WELCOME + moved);
     }
 
     pub(crate) fn balance(&self) -> i64 {
-        self.store.rows().balances[&ACCOUNT].credits.thousandths()
+        self.store.rows().standings[&ACCOUNT].balance.credits.thousandths()
     }
 
     pub(crate) fn add_endpoint(&self, number: u128) -> EndpointId {

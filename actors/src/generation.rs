@@ -24,10 +24,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::attempt::{Attempt, AttemptOutcome};
+use crate::catalogue::PriceSource;
 use crate::failure::Failure;
-use crate::id::{AccountId, GenerationId};
+use crate::id::{AccountId, ApiKeyId, GenerationId};
+use crate::idempotency::Claim;
 use crate::input::Input;
 use crate::money::Credits;
+use crate::spending::Month;
 
 /// One accepted request for output, from acceptance to one terminal state.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,8 +47,10 @@ pub struct Generation {
     pub input: Input,
     /// What was reserved for it, in full.
     pub amount: Credits,
-    /// Which catalogue priced it.
-    pub catalogue_version: String,
+    /// Out of which price.
+    pub pricing: Pricing,
+    /// The key that asked for it, and the month in which it counts against that key's limit.
+    pub asked_by: AskedBy,
     /// Fencing token: it grows each time another process takes the generation over, and
     /// writes of an older one are refused.
     pub epoch: i64,
@@ -147,6 +152,34 @@ impl Status {
             Self::Pending | Self::Processing => false,
             Self::Succeeded | Self::Failed | Self::Canceled => true,
         }
+    }
+}
+
+/// Where an amount comes from, kept so that an audit need not guess what a price was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pricing {
+    /// What one output costs.
+    pub cost_per_output: Credits,
+    /// Who set the price.
+    pub source: PriceSource,
+    /// Which catalogue it stood in.
+    pub catalogue_version: String,
+}
+
+/// Who asked for a generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AskedBy {
+    /// The key.
+    pub key: Option<ApiKeyId>,
+    /// The month in which the amount counts against the key's limit; `None` where there is no
+    /// limit.
+    pub month: Option<Month>,
+}
+
+impl AskedBy {
+    /// The key, where the amount counts against its limit.
+    pub fn counted(&self) -> Option<ApiKeyId> {
+        self.key.filter(|_| self.month.is_some())
     }
 }
 
@@ -325,8 +358,12 @@ pub struct NewGeneration {
     pub input: Input,
     /// What to reserve.
     pub amount: Credits,
-    /// Which catalogue priced it.
-    pub catalogue_version: String,
+    /// Out of which price.
+    pub pricing: Pricing,
+    /// The key that asks for it.
+    pub asked_by: AskedBy,
+    /// What makes a repetition of the request harmless.
+    pub claim: Option<Claim>,
     /// When it is accepted.
     pub created_at: DateTime<Utc>,
     /// When it fails if it is still running.
@@ -343,7 +380,8 @@ impl Generation {
             media: new.media,
             input: new.input,
             amount: new.amount,
-            catalogue_version: new.catalogue_version,
+            pricing: new.pricing,
+            asked_by: new.asked_by,
             epoch: 1,
             created_at: new.created_at,
             deadline_at: new.deadline_at,

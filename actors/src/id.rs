@@ -2,8 +2,16 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+/// An id before every UUIDv7 that was made at this time or later: what was made since then is a
+/// range of the primary key.
+pub fn first_at(at: DateTime<Utc>) -> Uuid {
+    let milliseconds = u128::try_from(at.timestamp_millis()).unwrap_or_default();
+    Uuid::from_u128(milliseconds << 80)
+}
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {

@@ -15,11 +15,13 @@ pub mod batch;
 pub mod catalogue;
 pub mod failure;
 pub mod generation;
+pub mod idempotency;
 pub mod input;
 pub mod ledger;
 pub mod pricing;
 pub mod retry;
 pub mod routing;
+pub mod spending;
 pub mod webhook;
 
 pub mod env;

@@ -16,6 +16,7 @@ use crate::api_key::{ApiKey, KeyStatus, Rotated, Rotation};
 use crate::batch::{AcceptRefusal, Advance, AdvanceRefusal, DeliveryTried, TryOutcome};
 use crate::generation::{Generation, NewAttempt, NewGeneration};
 use crate::id::{AccountId, ApiKeyId, EndpointId, GenerationId, NodeId};
+use crate::idempotency::{Conclusion, Record, RecordKey};
 use crate::ledger::LedgerEntry;
 use crate::money::Credits;
 use crate::webhook::{WebhookDelivery, WebhookEndpoint};
@@ -83,6 +84,23 @@ pub trait GenerationStore: Send + Sync {
         after: Option<(DateTime<Utc>, GenerationId)>,
         limit: u32,
     ) -> Result<Vec<Generation>, StoreError>;
+}
+
+/// What is remembered under idempotency keys. A record is made by [`GenerationStore::accept`].
+#[async_trait]
+pub trait IdempotencyStore: Send + Sync {
+    /// Reads one.
+    async fn find_record(&self, key: &RecordKey) -> Result<Option<Record>, StoreError>;
+
+    /// Notes what a request was answered, or forgets its key. May be repeated.
+    async fn conclude(&self, conclusion: Conclusion) -> Result<(), StoreError>;
+
+    /// Removes what has expired, oldest first, and answers how many.
+    async fn forget_expired_any_account(
+        &self,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
 }
 
 /// Accounts and their credit, as an operator handles them. Rare units, each a transaction.
@@ -199,6 +217,16 @@ pub trait KeyStore: Send + Sync {
         &self,
         account_id: AccountId,
         id: ApiKeyId,
+        at: DateTime<Utc>,
+    ) -> Result<bool, StoreError>;
+
+    /// Sets what a key may spend in a month, or lifts that. What it was charged in the month of
+    /// `at` counts already. Answers whether it existed.
+    async fn limit_key(
+        &self,
+        account_id: AccountId,
+        id: ApiKeyId,
+        limit: Option<Credits>,
         at: DateTime<Utc>,
     ) -> Result<bool, StoreError>;
 

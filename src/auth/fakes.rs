@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actors::api_key::{PREFIX_LENGTH, Rotated, Rotation};
 use actors::id::{AccountId, ApiKeyId};
+use actors::money::Credits;
 use actors::ports::KeyRefusal;
+use actors::spending::Spending;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -84,6 +86,7 @@ pub(crate) fn row(key: &PlainKey) -> ApiKey {
         rotated_at: None,
         revoked_at: None,
         last_used_at: None,
+        spending: Spending::default(),
     }
 }
 
@@ -135,6 +138,16 @@ impl KeyStore for FakeKeys {
         _: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         unreachable!("authentication revokes no keys")
+    }
+
+    async fn limit_key(
+        &self,
+        _: AccountId,
+        _: ApiKeyId,
+        _: Option<Credits>,
+        _: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        unreachable!("nobody sets limits here")
     }
 
     async fn delete_key(&self, _: AccountId, _: ApiKeyId) -> Result<bool, StoreError> {

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use actors::api_key::{ApiKey, PlainKey, Preset};
 use actors::id::{AccountId, ApiKeyId};
+use actors::money::Credits;
 use actors::ports::KeyStore;
+use actors::spending::{Month, Spending};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::cli::account;
 use crate::cli::output::{Answer, fields, table, time, time_or};
-use crate::cli::parse;
+use crate::cli::parse::{self, Limit};
 use crate::identity::{Context, GRACE_HOURS_MAX, NewKey, create_key, rotate_key};
 
 /// Printed with a key in the clear.
@@ -44,6 +46,19 @@ pub(crate) enum KeyCommand {
         /// The key
         #[arg(long, value_parser = parse::key_id)]
         id: ApiKeyId,
+    },
+    /// Set what a key may spend in a calendar month (UTC)
+    ///
+    /// What it was charged this month counts already. Beyond the limit generations are refused
+    /// with BSE1004 until the next month begins.
+    #[command(after_help = "Example: babysea key limit --id ID --monthly 25.000")]
+    Limit {
+        /// The key
+        #[arg(long, value_parser = parse::key_id)]
+        id: ApiKeyId,
+        /// The most in a month, or `none` to lift the limit
+        #[arg(long, value_name = "AMOUNT", value_parser = parse::limit)]
+        monthly: Limit,
     },
     /// Remove a key, which also stops working
     #[command(after_help = "Example: babysea key delete --id ID")]
@@ -79,6 +94,9 @@ pub(crate) struct CreateArgs {
     /// When it stops working, such as 2027-01-31T00:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     expires_at: Option<DateTime<Utc>>,
+    /// What it may spend in a calendar month (UTC); without it, all that the account has
+    #[arg(long, value_name = "AMOUNT", value_parser = parse::credits)]
+    monthly_limit: Option<Credits>,
 }
 
 impl KeyCommand {
@@ -92,6 +110,7 @@ impl KeyCommand {
                     scopes: new.preset.scopes().to_vec(),
                     allowed_ips: new.allow_ip,
                     expires_at: new.expires_at,
+                    monthly_limit: new.monthly_limit,
                 };
                 let created = create_key(context, new).await?;
                 let text = shown(&created.key, &created.plain) + ONCE;
@@ -104,6 +123,14 @@ impl KeyCommand {
                 anyhow::ensure!(existed, NO_SUCH_KEY);
                 let text = format!("{} is revoked.", key.prefix);
                 Ok(Answer::new(json!({ "apikey_id": id, "status": "revoked" }), text))
+            }
+            Self::Limit { id, monthly: Limit(limit) } => {
+                let key = find(context, id).await?;
+                let existed = context.store.limit_key(key.account_id, id, limit, now).await?;
+                anyhow::ensure!(existed, NO_SUCH_KEY);
+                let spending = find(context, id).await?.spending;
+                let text = format!("{} may spend {} a month.", key.prefix, or_no_limit(spending));
+                Ok(Answer::new(json!({ "apikey_id": id, "spending": spent(spending, now) }), text))
             }
             Self::Delete { id } => {
                 let key = find(context, id).await?;
@@ -154,6 +181,7 @@ async fn list(
                 or_any(&addresses(key)),
                 time_or(key.expires_at, "never"),
                 time_or(key.last_used_at, "never"),
+                or_no_limit(key.spending),
             ]
         })
         .collect();
@@ -170,10 +198,12 @@ async fn list(
                 "created_at": time(key.created_at),
                 "expires_at": key.expires_at.map(time),
                 "last_used_at": key.last_used_at.map(time),
+                "spending": spent(key.spending, now),
             })
         })
         .collect();
-    let titles = ["ID", "NAME", "KEY", "STATUS", "SCOPES", "FROM", "EXPIRES", "LAST USED"];
+    let titles =
+        ["ID", "NAME", "KEY", "STATUS", "SCOPES", "FROM", "EXPIRES", "LAST USED", "A MONTH"];
     let text = table(titles, &rows, "This account has no key.");
     Ok(Answer::new(json!({ "apikeys": documents }), text))
 }
@@ -189,6 +219,7 @@ fn document(key: &ApiKey, plain: &PlainKey) -> serde_json::Map<String, Value> {
         ("allowed_ips", json!(addresses(key))),
         ("created_at", json!(time(key.created_at))),
         ("expires_at", json!(key.expires_at.map(time))),
+        ("monthly_limit", json!(key.spending.limit.map(|limit| limit.to_string()))),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
@@ -202,6 +233,22 @@ fn shown(key: &ApiKey, plain: &PlainKey) -> String {
         ("From", or_any(&addresses(key))),
         ("Expires", time_or(key.expires_at, "never")),
     ])
+}
+
+/// What a key has spent of its limit this month; null without a limit, when nothing is counted.
+fn spent(spending: Spending, now: DateTime<Utc>) -> Value {
+    let month = Month::of(now);
+    spending.limit.map_or(Value::Null, |limit| {
+        json!({
+            "monthly_limit": limit.to_string(),
+            "spent": spending.spent_in(month).to_string(),
+            "resets_at": month.next().start().map(time),
+        })
+    })
+}
+
+fn or_no_limit(spending: Spending) -> String {
+    spending.limit.map_or_else(|| "any amount".to_owned(), |limit| limit.to_string())
 }
 
 fn scopes(key: &ApiKey) -> Vec<&'static str> {

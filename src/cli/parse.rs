@@ -32,6 +32,17 @@ pub(crate) fn credits(text: &str) -> Result<Credits, MoneyError> {
     Credits::parse(text)
 }
 
+/// An amount that must not be passed, or none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit(pub(crate) Option<Credits>);
+
+pub(crate) fn limit(text: &str) -> Result<Limit, MoneyError> {
+    match text {
+        "none" => Ok(Limit(None)),
+        amount => Credits::parse(amount).map(|amount| Limit(Some(amount))),
+    }
+}
+
 pub(crate) fn ip(text: &str) -> Result<IpAddr, &'static str> {
     let ip: IpAddr = text.trim().parse().map_err(|_| "not one IPv4 or IPv6 address")?;
     Ok(ip.to_canonical())

@@ -1,12 +1,13 @@
 //! The two shapes of every answer (`spec/contract.md` 2.1, 2.2); nowhere else builds them.
 
-use actix_web::body::{BoxBody, EitherBody};
+use actix_web::body::BoxBody;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, Responder, web};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use super::AppState;
+use super::idempotency::REPLAYED;
 use crate::error::ApiError;
 
 /// Repeats `request_id` of the body, so that proxies can log it.
@@ -56,15 +57,16 @@ struct ErrorOut<'a> {
     error: serde_json::Value,
 }
 
-impl<T: Serialize> Responder for Success<T> {
-    type Body = EitherBody<BoxBody>;
-
-    fn respond_to(self, request: &HttpRequest) -> HttpResponse<Self::Body> {
+impl<T: Serialize> Success<T> {
+    /// The body, as it answers this request.
+    ///
+    /// # Errors
+    /// Our own: the wiring, or data that JSON cannot say.
+    pub(super) fn prepare(self, request: &HttpRequest) -> Result<Prepared, ApiError> {
         let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
         let clock = request.app_data::<web::Data<AppState>>().map(|state| state.clock.now());
         let (Some(request_id), Some(now)) = (request_id, clock) else {
-            let error = ApiError::internal("the server was wired without its frame");
-            return HttpResponse::from_error(error).map_into_right_body();
+            return Err(ApiError::internal("the server was wired without its frame"));
         };
         let body = SuccessOut {
             status: "success",
@@ -73,7 +75,52 @@ impl<T: Serialize> Responder for Success<T> {
             timestamp: timestamp(now),
             data: self.data,
         };
-        private(&mut HttpResponse::Ok()).json(body).map_into_left_body()
+        serde_json::to_string(&body).map(Prepared::new).map_err(ApiError::internal)
+    }
+}
+
+impl<T: Serialize> Responder for Success<T> {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        match self.prepare(request) {
+            Ok(prepared) => prepared.respond_to(request),
+            Err(error) => HttpResponse::from_error(error),
+        }
+    }
+}
+
+/// A success whose body is known byte for byte, so that it can be remembered and given again.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    body: String,
+    replayed: bool,
+}
+
+impl Prepared {
+    pub(super) fn new(body: String) -> Self {
+        Self { body, replayed: false }
+    }
+
+    /// Marks it as given again.
+    pub(super) fn replayed(self) -> Self {
+        Self { replayed: true, ..self }
+    }
+
+    pub(super) fn body(&self) -> &str {
+        &self.body
+    }
+}
+
+impl Responder for Prepared {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        let mut response = HttpResponse::Ok();
+        if self.replayed {
+            response.insert_header((REPLAYED, "true"));
+        }
+        private(&mut response).content_type("application/json").body(self.body)
     }
 }
 

@@ -1,20 +1,25 @@
 //! Generations: create, read, cancel.
 
 use actix_web::HttpRequest;
-use actix_web::web::{Bytes, Data, Path, Payload};
+use actix_web::web::{Data, Path, Payload};
+use actors::api_key::ApiKey;
+use actors::batch::AcceptRefusal;
 use actors::catalogue::Model;
-use actors::generation::{Generation, NewGeneration, State};
-use actors::id::{AccountId, GenerationId};
+use actors::engine::SubmitError;
+use actors::generation::{AskedBy, Generation, NewGeneration, Pricing, State};
+use actors::id::GenerationId;
+use actors::idempotency::Claim;
 use actors::input::body::parse_body;
-use actors::input::normalize;
 use actors::input::problem::{Problem, ProblemKind};
+use actors::input::{Input, normalize};
+use actors::spending::Month;
 use providers::MediaKind;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::envelope::Success;
+use super::envelope::{Prepared, Success};
 use super::record::{provider_order, record};
-use super::{AppState, body, input_urls};
+use super::{AppState, body, idempotency, input_urls};
 use crate::auth::{Authorized, GenerationDelete, GenerationRead, GenerationWrite};
 use crate::error::{ApiError, ErrorCode};
 
@@ -24,9 +29,9 @@ pub(super) async fn create_image_generation(
     model: Path<String>,
     request: HttpRequest,
     payload: Payload,
-) -> Result<Success<Value>, ApiError> {
-    let body = body::read(&request, payload, state.body).await?;
-    create_generation(&state, caller.key.account_id, MediaKind::Image, &model, &body).await
+) -> Result<Prepared, ApiError> {
+    let asked = Asked { state: &state, key: &caller.key, request: &request };
+    create_generation(asked, MediaKind::Image, &model, payload).await
 }
 
 pub(super) async fn create_video_generation(
@@ -35,39 +40,92 @@ pub(super) async fn create_video_generation(
     model: Path<String>,
     request: HttpRequest,
     payload: Payload,
-) -> Result<Success<Value>, ApiError> {
-    let body = body::read(&request, payload, state.body).await?;
-    create_generation(&state, caller.key.account_id, MediaKind::Video, &model, &body).await
+) -> Result<Prepared, ApiError> {
+    let asked = Asked { state: &state, key: &caller.key, request: &request };
+    create_generation(asked, MediaKind::Video, &model, payload).await
+}
+
+/// Who asks, and how.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    state: &'a AppState,
+    key: &'a ApiKey,
+    request: &'a HttpRequest,
 }
 
 /// The steps after authorization, in the order of `spec/contract.md` B.2.
 async fn create_generation(
-    state: &AppState,
-    account_id: AccountId,
+    asked: Asked<'_>,
     media: MediaKind,
     model: &str,
-    body: &Bytes,
-) -> Result<Success<Value>, ApiError> {
-    let body = parse_body(body).map_err(|problem| refuse_input(vec![problem]))?;
+    payload: Payload,
+) -> Result<Prepared, ApiError> {
+    let Asked { state, key, request } = asked;
+    let body = body::read(request, payload, state.body).await?;
+    let body = parse_body(&body).map_err(|problem| refuse_input(vec![problem]))?;
     let model = find_model(state, media, model)?;
     let input = normalize(model, &body).map_err(refuse_input)?;
+    let route = format!("{}/{}", media.as_str(), model.identifier);
+    let claim = idempotency::claim(request, key.account_id, route, &body)?;
+    if let Some(claim) = &claim
+        && let Some(earlier) = idempotency::look_up(state, request, claim).await?
+    {
+        return Ok(earlier);
+    }
     input_urls::check(&input, state.input_files).await?;
-    let amount = input.amount(model).map_err(ApiError::internal)?;
+    let new = new_generation(asked, model, input, claim.clone())?;
+    let generation = match (state.engine.submit(new).await, &claim) {
+        (Err(SubmitError::Refused(AcceptRefusal::Claimed(record))), Some(claim)) => {
+            // Somebody was faster since we looked.
+            let earlier = idempotency::repeat(state, request, claim, *record).await?;
+            return earlier.ok_or_else(idempotency::running);
+        }
+        (submitted, _) => submitted?,
+    };
+    let answer = created(&generation).and_then(|data| prepare(request, &data));
+    if let Some(claim) = claim {
+        idempotency::conclude(state, claim, &generation, &answer).await;
+    }
+    answer
+}
+
+fn new_generation(
+    asked: Asked<'_>,
+    model: &Model,
+    input: Input,
+    claim: Option<Claim>,
+) -> Result<NewGeneration, ApiError> {
+    let Asked { state, key, .. } = asked;
+    let quote = model.quote(&input.choice()).map_err(ApiError::internal)?;
+    let amount = quote.total(input.count).map_err(ApiError::internal)?;
     let created_at = state.clock.now();
-    let new = NewGeneration {
-        account_id,
-        id: GenerationId(state.ids.next()),
+    Ok(NewGeneration {
+        account_id: key.account_id,
+        // Lists are by id, and so by the time that they show.
+        id: GenerationId(state.ids.next_at(created_at)),
         model: model.identifier.clone(),
-        media,
+        media: model.media,
         input,
         amount,
-        catalogue_version: state.catalogue.version().to_owned(),
+        pricing: Pricing {
+            cost_per_output: quote.cost_per_generation,
+            source: model.price_source,
+            catalogue_version: state.catalogue.version().to_owned(),
+        },
+        asked_by: AskedBy {
+            key: Some(key.id),
+            month: key.spending.limit.map(|_| Month::of(created_at)),
+        },
+        claim,
         created_at,
         // The engine knows how long things may take, and sets it.
         deadline_at: created_at,
-    };
-    let generation = state.engine.submit(new).await?;
-    Ok(Success::new("Generation initialized", created(&generation)?))
+    })
+}
+
+/// What POST answers, ready to be sent.
+pub(super) fn prepare(request: &HttpRequest, data: &Value) -> Result<Prepared, ApiError> {
+    Success::new("Generation initialized", data).prepare(request)
 }
 
 /// A model on the wrong route is as unknown as one that does not exist.
@@ -112,7 +170,7 @@ fn put_range(target: &mut Value, problem: &Problem) {
 
 /// What POST answers once a provider has it, or the time to wait is over
 /// (`spec/contract.md` 1.6).
-fn created(generation: &Generation) -> Result<Value, ApiError> {
+pub(super) fn created(generation: &Generation) -> Result<Value, ApiError> {
     match generation.state() {
         State::Failed { failure, .. } => Err(ApiError::generation_failed(generation, failure.code)),
         State::Canceled { .. } => Ok(json!({

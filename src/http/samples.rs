@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use actors::catalogue::PriceSource;
 use actors::failure::{Failure, FailureCode};
-use actors::generation::{Event, Generation, NewAttempt, NewGeneration, StoredFile};
+use actors::generation::{
+    AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, StoredFile,
+};
 use actors::id::{AccountId, GenerationId};
 use actors::input::Input;
 use actors::money::Credits;
@@ -49,7 +52,13 @@ fn new(media: MediaKind, input: Input) -> Generation {
         media,
         input,
         amount: Credits::parse("0.005").unwrap(),
-        catalogue_version: "1".to_owned(),
+        pricing: Pricing {
+            cost_per_output: Credits::parse("0.005").unwrap(),
+            source: PriceSource::Published,
+            catalogue_version: "1".to_owned(),
+        },
+        asked_by: AskedBy::default(),
+        claim: None,
         created_at: at(0),
         deadline_at: at(60_000),
     })

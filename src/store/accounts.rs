@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use actors::account::{Account, AccountKind, Plan};
+use actors::account::{Account, AccountKind, Plan, Standing};
 use actors::api_key::ApiKey;
 use actors::id::AccountId;
 use actors::ledger::{Balance, EntryKind, EntrySubject, LedgerEntry, MovementError};
@@ -13,8 +13,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::store::ledger::{BalanceRow, EntryRow, KeyOfGrant};
+use crate::store::ledger::{EntryRow, KeyOfGrant};
 use crate::store::rowset::{AccountKey, Id, Kind, SetStatement, Time};
+use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
 use crate::store::{Store, database, is_unique_violation, keys, ledger, on};
 
@@ -143,8 +144,8 @@ impl Store {
     ) -> Result<Result<LedgerEntry, GrantRefusal>, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let account = [AccountKey::new(account_id)];
-        let balance: Vec<BalanceRow> = transaction.fetch(&ledger::LOAD_BALANCES, &account).await?;
-        let Some(balance) = balance.into_iter().next() else {
+        let found: Vec<StandingRow> = transaction.fetch(&standings::LOAD, &account).await?;
+        let Some(found) = found.into_iter().next() else {
             return Ok(Err(GrantRefusal::UnknownAccount));
         };
         let used: Vec<EntryRow> =
@@ -154,16 +155,16 @@ impl Store {
             let same = entry.account_id == account_id && entry.amount == grant.amount;
             return Ok(if same { Ok(entry) } else { Err(GrantRefusal::KeyConflict) });
         }
-        let before = Balance::try_from(balance)?;
-        let (after, entry) = match granted(before, account_id, grant) {
-            Ok(granted) => granted,
+        let before = Standing::try_from(found)?;
+        let (after, entry) = match granted(before.balance, account_id, grant) {
+            Ok((balance, entry)) => (Standing { balance, ..before }, entry),
             Err(MovementError::TooLarge | MovementError::InsufficientCredit) => {
                 return Ok(Err(GrantRefusal::TooLarge));
             }
         };
         transaction.write("ledger_entries", &ledger::INSERT, &[ledger::entry_out(&entry)]).await?;
-        let moved = [ledger::balance_out(account_id, before, after)];
-        transaction.write("accounts", &ledger::UPDATE_BALANCES, &moved).await?;
+        let changed = [standings::standing_out(account_id, before, after)];
+        transaction.write("accounts", &standings::UPDATE, &changed).await?;
         transaction.commit().await?;
         Ok(Ok(entry))
     }

@@ -10,8 +10,8 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::store::ledger::{self, BalanceRow};
 use crate::store::rowset::{ACCOUNT_KEY, AccountKey, Id, Kind, SetStatement, Time};
+use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
 use crate::store::webhooks::EndpointRow;
 use crate::store::{Store, database, on};
@@ -77,7 +77,7 @@ impl EndpointStore for Store {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let account = [AccountKey::new(endpoint.state.account_id)];
         // The account's row is locked so that two new endpoints count each other.
-        let found: Vec<BalanceRow> = transaction.fetch(&ledger::LOAD_BALANCES, &account).await?;
+        let found: Vec<StandingRow> = transaction.fetch(&standings::LOAD, &account).await?;
         if found.is_empty() {
             return Ok(Err(EndpointRefusal::UnknownAccount));
         }

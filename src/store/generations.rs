@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use actors::attempt::{Attempt, AttemptOutcome};
 use actors::batch::{AcceptRefusal, Advance, AdvanceRefusal};
+use actors::catalogue::PriceSource;
 use actors::failure::{Failure, FailureCode};
-use actors::generation::{Generation, NewAttempt, NewGeneration, State, Status, StoredFile};
-use actors::id::{AccountId, GenerationId, NodeId};
+use actors::generation::{
+    AskedBy, Generation, NewAttempt, NewGeneration, Pricing, State, Status, StoredFile,
+};
+use actors::id::{AccountId, ApiKeyId, GenerationId, NodeId};
 use actors::input::Input;
 use actors::money::Credits;
 use actors::ports::{GenerationStore, StoreError};
+use actors::spending::Month;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use providers::name::ProviderName;
@@ -55,7 +59,7 @@ pub(crate) static LOAD_ATTEMPTS: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
-const COLUMNS: [(&str, Kind); 20] = [
+const COLUMNS: [(&str, Kind); 24] = [
     ("account_id", Kind::Id),
     ("id", Kind::Id),
     ("model", Kind::Text),
@@ -65,6 +69,10 @@ const COLUMNS: [(&str, Kind); 20] = [
     ("input", Kind::Json),
     ("amount_millicredits", Kind::Int),
     ("catalogue_version", Kind::Text),
+    ("cost_per_output_millicredits", Kind::Int),
+    ("price_source", Kind::Text),
+    ("api_key_id", Kind::Id),
+    ("spend_month", Kind::Int),
     ("owner", Kind::Id),
     ("epoch", Kind::Int),
     ("created_at", Kind::Time),
@@ -84,24 +92,38 @@ pub(crate) static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
         &COLUMNS,
         "INSERT INTO generations (
              account_id, id, model, media, status, input, amount_millicredits,
-             catalogue_version, owner, epoch, created_at, deadline_at, due_at, started_at,
+             catalogue_version, cost_per_output_millicredits, price_source, api_key_id,
+             spend_month, owner, epoch, created_at, deadline_at, due_at, started_at,
              completed_at, outputs, predict_time_ms, failure_code, failure_message)
          SELECT
              account_id, id, model, media, status, input, amount_millicredits,
-             catalogue_version, owner, epoch, created_at, deadline_at, due_at, started_at,
+             catalogue_version, cost_per_output_millicredits, price_source, api_key_id,
+             spend_month, owner, epoch, created_at, deadline_at, due_at, started_at,
              completed_at, outputs, predict_time_ms, failure_code, failure_message
          FROM {rows} AS r",
     )
 });
 
+/// What is written once.
+const NEVER_CHANGES: [&str; 12] = [
+    "input",
+    "model",
+    "media",
+    "amount_millicredits",
+    "catalogue_version",
+    "cost_per_output_millicredits",
+    "price_source",
+    "api_key_id",
+    "spend_month",
+    "owner",
+    "created_at",
+    "deadline_at",
+];
+
 /// Writes changed generations, each only if it still stands where it was read.
 pub(crate) static UPDATE: LazyLock<SetStatement> = LazyLock::new(|| {
-    let columns: Vec<(&str, Kind)> = COLUMNS
-        .into_iter()
-        .filter(|(name, _)| {
-            !matches!(*name, "input" | "model" | "media" | "owner" | "created_at" | "deadline_at")
-        })
-        .collect();
+    let columns: Vec<(&str, Kind)> =
+        COLUMNS.into_iter().filter(|(name, _)| !NEVER_CHANGES.contains(name)).collect();
     SetStatement::new(
         &columns,
         "UPDATE generations SET
@@ -273,6 +295,10 @@ pub(crate) struct GenerationRow {
     input: Json<Input>,
     amount_millicredits: i64,
     catalogue_version: String,
+    cost_per_output_millicredits: i64,
+    price_source: String,
+    api_key_id: Option<Uuid>,
+    spend_month: Option<i64>,
     epoch: i64,
     created_at: DateTime<Utc>,
     deadline_at: DateTime<Utc>,
@@ -328,15 +354,28 @@ fn generation(row: GenerationRow, attempts: Vec<Attempt>) -> Result<Generation, 
         "video" => MediaKind::Video,
         _ => return Err(corrupt("unknown media")),
     };
-    let amount = Credits::from_thousandths(row.amount_millicredits);
+    let credits = |thousandths| {
+        Credits::from_thousandths(thousandths).map_err(|_| corrupt("amount out of range"))
+    };
+    let month = row.spend_month.map(u32::try_from).transpose();
     let new = NewGeneration {
         account_id: AccountId(row.account_id),
         id: GenerationId(row.id),
         model: row.model,
         media,
         input: row.input.0,
-        amount: amount.map_err(|_| corrupt("amount out of range"))?,
-        catalogue_version: row.catalogue_version,
+        amount: credits(row.amount_millicredits)?,
+        pricing: Pricing {
+            cost_per_output: credits(row.cost_per_output_millicredits)?,
+            source: PriceSource::parse(&row.price_source)
+                .ok_or_else(|| corrupt("unknown source of its price"))?,
+            catalogue_version: row.catalogue_version,
+        },
+        asked_by: AskedBy {
+            key: row.api_key_id.map(ApiKeyId),
+            month: month.map_err(|_| corrupt("month out of range"))?.map(Month),
+        },
+        claim: None,
         created_at: row.created_at,
         deadline_at: row.deadline_at,
     };
@@ -410,6 +449,10 @@ pub(crate) struct GenerationOut<'a> {
     input: Option<&'a Input>,
     amount_millicredits: i64,
     catalogue_version: &'a str,
+    cost_per_output_millicredits: i64,
+    price_source: &'static str,
+    api_key_id: Option<Id>,
+    spend_month: Option<u32>,
     owner: Id,
     epoch: i64,
     created_at: Time,
@@ -457,7 +500,11 @@ pub(crate) fn updated(generation: &Generation, was: Status, owner: NodeId) -> Ge
         was: was.as_str(),
         input: None,
         amount_millicredits: generation.amount.thousandths(),
-        catalogue_version: &generation.catalogue_version,
+        catalogue_version: &generation.pricing.catalogue_version,
+        cost_per_output_millicredits: generation.pricing.cost_per_output.thousandths(),
+        price_source: generation.pricing.source.as_str(),
+        api_key_id: generation.asked_by.key.map(|key| Id(key.0)),
+        spend_month: generation.asked_by.month.map(|month| month.0),
         owner: Id(owner.0),
         epoch: generation.epoch,
         created_at: Time(generation.created_at),

@@ -4,16 +4,19 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use actors::api_key::{ApiKey, Rotated, Rotation, Scope};
-use actors::id::{AccountId, ApiKeyId};
+use actors::id::{AccountId, ApiKeyId, first_at};
+use actors::money::Credits;
 use actors::ports::{KeyRefusal, KeyStore, StoreError};
+use actors::spending::Month;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::store::ledger::{self, BalanceRow};
 use crate::store::rowset::{AccountKey, Id, KEY, Key, Kind, SetStatement, Time};
+use crate::store::spendings::{self, SpendingColumns};
+use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
 use crate::store::{Store, database, on};
 
@@ -30,11 +33,16 @@ static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
             ("allowed_ips", Kind::Json),
             ("created_at", Kind::Time),
             ("expires_at", Kind::Time),
+            ("monthly_limit_millicredits", Kind::Int),
+            ("spent_month", Kind::Int),
+            ("spent_millicredits", Kind::Int),
         ],
         "INSERT INTO api_keys (
-             account_id, id, name, prefix, hash, scopes, allowed_ips, created_at, expires_at)
+             account_id, id, name, prefix, hash, scopes, allowed_ips, created_at, expires_at,
+             monthly_limit_millicredits, spent_month, spent_millicredits)
          SELECT
-             account_id, id, name, prefix, hash, scopes, allowed_ips, created_at, expires_at
+             account_id, id, name, prefix, hash, scopes, allowed_ips, created_at, expires_at,
+             monthly_limit_millicredits, spent_month, spent_millicredits
          FROM {rows} AS r",
     )
 });
@@ -118,8 +126,8 @@ impl KeyStore for Store {
     ) -> Result<Result<(), KeyRefusal>, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         // The account's row is locked so that two new keys count each other.
-        let account: Vec<BalanceRow> =
-            transaction.fetch(&ledger::LOAD_BALANCES, &[AccountKey::new(key.account_id)]).await?;
+        let account: Vec<StandingRow> =
+            transaction.fetch(&standings::LOAD, &[AccountKey::new(key.account_id)]).await?;
         if account.is_empty() {
             return Ok(Err(KeyRefusal::UnknownAccount));
         }
@@ -195,6 +203,22 @@ impl KeyStore for Store {
         Ok(existed > 0)
     }
 
+    async fn limit_key(
+        &self,
+        account_id: AccountId,
+        id: ApiKeyId,
+        limit: Option<Credits>,
+        at: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let month = Month::of(at);
+        let first_id = first_at(month.start().unwrap_or(at));
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        let limit = spendings::limit_out(account_id, id, limit, month, first_id);
+        let existed = transaction.execute(&spendings::LIMIT, &[limit]).await?;
+        transaction.commit().await?;
+        Ok(existed > 0)
+    }
+
     async fn delete_key(&self, account_id: AccountId, id: ApiKeyId) -> Result<bool, StoreError> {
         on!(&self.db, pool => {
             let query = sqlx::query(DELETE).bind(account_id.0).bind(id.0);
@@ -256,6 +280,8 @@ struct KeyRow {
     rotated_at: Option<DateTime<Utc>>,
     revoked_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
+    #[sqlx(flatten)]
+    spending: SpendingColumns,
 }
 
 impl TryFrom<KeyRow> for ApiKey {
@@ -279,6 +305,7 @@ impl TryFrom<KeyRow> for ApiKey {
             rotated_at: row.rotated_at,
             revoked_at: row.revoked_at,
             last_used_at: row.last_used_at,
+            spending: row.spending.read().ok_or_else(corrupt)?,
         })
     }
 }
@@ -295,6 +322,9 @@ struct KeyOut<'a> {
     allowed_ips: Vec<String>,
     created_at: Time,
     expires_at: Option<Time>,
+    monthly_limit_millicredits: Option<i64>,
+    spent_month: u32,
+    spent_millicredits: i64,
 }
 
 fn key_out(key: &ApiKey) -> KeyOut<'_> {
@@ -308,6 +338,9 @@ fn key_out(key: &ApiKey) -> KeyOut<'_> {
         allowed_ips: key.allowed_ips.iter().map(|ip| ip.to_canonical().to_string()).collect(),
         created_at: Time(key.created_at),
         expires_at: key.expires_at.map(Time),
+        monthly_limit_millicredits: key.spending.limit.map(Credits::thousandths),
+        spent_month: key.spending.month.0,
+        spent_millicredits: key.spending.spent.thousandths(),
     }
 }
 

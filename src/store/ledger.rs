@@ -1,47 +1,16 @@
-//! Balances and ledger entries.
+//! Ledger entries.
 
 use std::sync::LazyLock;
 
 use actors::id::{AccountId, GenerationId};
-use actors::ledger::{Balance, EntryKind, LedgerEntry};
+use actors::ledger::{EntryKind, LedgerEntry};
 use actors::money::Credits;
 use actors::ports::StoreError;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::store::rowset::{ACCOUNT_KEY, Id, Kind, SetStatement, Time};
-
-/// Reads balances. The row set is of accounts.
-pub(crate) static LOAD_BALANCES: LazyLock<SetStatement> = LazyLock::new(|| {
-    SetStatement::new(
-        &ACCOUNT_KEY,
-        "SELECT stored.id, stored.balance_millicredits, stored.ledger_seq
-         FROM {rows} AS r
-         JOIN accounts AS stored ON stored.id = r.account_id
-         {for update}",
-    )
-});
-
-/// Moves balances, each only from where it was read.
-pub(crate) static UPDATE_BALANCES: LazyLock<SetStatement> = LazyLock::new(|| {
-    SetStatement::new(
-        &[
-            ("account_id", Kind::Id),
-            ("balance_before", Kind::Int),
-            ("balance_after", Kind::Int),
-            ("seq_before", Kind::Int),
-            ("seq_after", Kind::Int),
-        ],
-        "UPDATE accounts SET
-             balance_millicredits = r.balance_after,
-             ledger_seq = r.seq_after
-         FROM {rows} AS r
-         WHERE accounts.id = r.account_id
-           AND accounts.balance_millicredits = r.balance_before
-           AND accounts.ledger_seq = r.seq_before",
-    )
-});
+use crate::store::rowset::{Id, Kind, SetStatement, Time};
 
 /// Appends entries.
 pub(crate) static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -80,24 +49,6 @@ pub(crate) static FIND_GRANT: LazyLock<SetStatement> = LazyLock::new(|| {
 /// A page of an account's entries, first to last.
 pub(crate) const LIST: &str = "SELECT * FROM ledger_entries
      WHERE account_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
-
-#[derive(Debug, sqlx::FromRow)]
-pub(crate) struct BalanceRow {
-    pub(crate) id: Uuid,
-    balance_millicredits: i64,
-    ledger_seq: i64,
-}
-
-impl TryFrom<BalanceRow> for Balance {
-    type Error = StoreError;
-
-    fn try_from(row: BalanceRow) -> Result<Self, StoreError> {
-        let credits = Credits::from_balance(row.balance_millicredits);
-        let credits =
-            credits.map_err(|_| StoreError::Corrupt(format!("balance of account {}", row.id)))?;
-        Ok(Self { credits, seq: row.ledger_seq })
-    }
-}
 
 #[derive(Debug, sqlx::FromRow)]
 pub(crate) struct EntryRow {
@@ -148,27 +99,6 @@ impl<'a> KeyOfGrant<'a> {
     /// Of this key.
     pub(crate) fn new(key: &'a str) -> Self {
         Self { key }
-    }
-}
-
-/// A moved balance on its way into the database.
-#[derive(Debug, Serialize)]
-pub(crate) struct BalanceOut {
-    account_id: Id,
-    balance_before: i64,
-    balance_after: i64,
-    seq_before: i64,
-    seq_after: i64,
-}
-
-/// A moved balance as a row.
-pub(crate) fn balance_out(account_id: AccountId, before: Balance, after: Balance) -> BalanceOut {
-    BalanceOut {
-        account_id: Id(account_id.0),
-        balance_before: before.credits.thousandths(),
-        balance_after: after.credits.thousandths(),
-        seq_before: before.seq,
-        seq_after: after.seq,
     }
 }
 

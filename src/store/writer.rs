@@ -9,11 +9,14 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
+use actors::account::Plans;
 use actors::batch::{
-    AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeliveryTried, Snapshot, TryOutcome,
+    self, AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeliveryTried, Snapshot,
+    TryOutcome,
 };
 use actors::generation::{Generation, NewAttempt, NewGeneration};
-use actors::id::{AccountId, NodeId};
+use actors::id::{AccountId, ApiKeyId, NodeId};
+use actors::idempotency::Conclusion;
 use actors::ports::{DeliveryListener, IdSource, StoreError};
 use actors::webhook::{DeliveryPolicy, FileUrls};
 use tokio::sync::{mpsc, oneshot};
@@ -21,7 +24,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::store::in_flight::InFlight;
 use crate::store::rowset::{AccountKey, Id, Key};
 use crate::store::transaction::{Write, WriteConnection, WriteTransaction};
-use crate::store::{Db, StoreMetrics, generations, ledger, webhooks};
+use crate::store::{
+    Db, StoreMetrics, generations, idempotency, ledger, spendings, standings, webhooks,
+};
 
 /// What the rules of a batch need beside the rows.
 pub(crate) struct Rules {
@@ -33,6 +38,8 @@ pub(crate) struct Rules {
     pub(crate) files: FileUrls,
     /// When deliveries are tried and endpoints given up.
     pub(crate) policy: DeliveryPolicy,
+    /// How much accounts may have in flight.
+    pub(crate) plans: Plans,
 }
 
 /// A unit of work and where its answer goes.
@@ -41,6 +48,8 @@ pub(crate) enum Unit {
     Accept(Box<(NewGeneration, NewAttempt)>, Reply<Result<Generation, AcceptRefusal>>),
     /// See `GenerationStore::advance`.
     Advance(Box<Advance>, Reply<Result<Generation, AdvanceRefusal>>),
+    /// See `IdempotencyStore::conclude`.
+    Conclude(Box<Conclusion>, Reply<()>),
     /// See `DeliveryStore::record_try`.
     Try(AccountId, Box<DeliveryTried>, Reply<Option<TryOutcome>>),
 }
@@ -116,7 +125,8 @@ impl Writer {
         let snapshot = load(&mut transaction, units, &mut self.in_flight).await?;
         let rules = &self.rules;
         let next_id = || rules.ids.next();
-        let mut batch = Batch::new(snapshot, &next_id, &rules.files, &rules.policy);
+        let by = batch::Rules { files: &rules.files, policy: &rules.policy, plans: &rules.plans };
+        let mut batch = Batch::new(snapshot, &next_id, by);
         let answers = units.iter().map(|unit| Answer::decide(unit, &mut batch)).collect();
         let changes = batch.into_changes();
         save(&mut transaction, &changes, rules.node).await?;
@@ -137,6 +147,7 @@ impl Unit {
         match self {
             Self::Accept(_, reply) => drop(reply.send(Err(error))),
             Self::Advance(_, reply) => drop(reply.send(Err(error))),
+            Self::Conclude(_, reply) => drop(reply.send(Err(error))),
             Self::Try(_, _, reply) => drop(reply.send(Err(error))),
         }
     }
@@ -145,6 +156,7 @@ impl Unit {
         match self {
             Self::Accept(accept, _) => accept.0.account_id,
             Self::Advance(advance, _) => advance.account_id,
+            Self::Conclude(conclusion, _) => conclusion.key.account_id,
             Self::Try(account_id, _, _) => *account_id,
         }
     }
@@ -153,6 +165,7 @@ impl Unit {
 enum Answer {
     Accept(Result<Generation, AcceptRefusal>),
     Advance(Result<Generation, AdvanceRefusal>),
+    Conclude,
     Try(Option<TryOutcome>),
 }
 
@@ -164,6 +177,10 @@ impl Answer {
                 Self::Accept(batch.accept(new, first))
             }
             Unit::Advance(advance, _) => Self::Advance(batch.advance(advance.as_ref().clone())),
+            Unit::Conclude(conclusion, _) => {
+                batch.conclude(conclusion.as_ref().clone());
+                Self::Conclude
+            }
             Unit::Try(_, tried, _) => Self::Try(batch.record_try(tried.as_ref().clone())),
         }
     }
@@ -173,6 +190,7 @@ impl Answer {
         match (self, unit) {
             (Self::Accept(answer), Unit::Accept(_, reply)) => drop(reply.send(Ok(answer))),
             (Self::Advance(answer), Unit::Advance(_, reply)) => drop(reply.send(Ok(answer))),
+            (Self::Conclude, Unit::Conclude(_, reply)) => drop(reply.send(Ok(()))),
             (Self::Try(answer), Unit::Try(_, _, reply)) => drop(reply.send(Ok(answer))),
             _ => unreachable!("answers are made from the units, in order"),
         }
@@ -191,10 +209,17 @@ async fn load(
     // back twice would share its attempts out among its copies. In order, so that two servers
     // lock in the same one.
     let (mut advancing, mut tried_ones) = (BTreeSet::new(), BTreeSet::new());
+    let (mut spending, mut claimed, mut settling) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for unit in units {
         let account_id = unit.account_id();
         match unit {
-            Unit::Accept(..) => drop(paying.insert(account_id)),
+            Unit::Accept(accept, _) => {
+                let new = &accept.0;
+                paying.insert(account_id);
+                spending.extend(new.asked_by.counted().map(|key| (account_id, key)));
+                claimed.extend(new.claim.as_ref().map(|claim| &claim.key));
+            }
+            Unit::Conclude(conclusion, _) => drop(claimed.insert(&conclusion.key)),
             Unit::Advance(advance, _) => {
                 let key = (account_id, advance.id);
                 match in_flight.take(key) {
@@ -204,6 +229,7 @@ async fn load(
                 }
                 if advance.may_settle() {
                     paying.insert(account_id);
+                    settling.push(key);
                 }
                 if advance.may_announce() {
                     telling.insert(account_id);
@@ -218,10 +244,10 @@ async fn load(
     let keys = |accounts: BTreeSet<AccountId>| -> Vec<AccountKey> {
         accounts.into_iter().map(AccountKey::new).collect()
     };
-    let balances: Vec<ledger::BalanceRow> =
-        transaction.fetch(&ledger::LOAD_BALANCES, &keys(paying)).await?;
-    for row in balances {
-        snapshot.balances.insert(AccountId(row.id), row.try_into()?);
+    let standings: Vec<standings::StandingRow> =
+        transaction.fetch(&standings::LOAD, &keys(paying)).await?;
+    for row in standings {
+        snapshot.standings.insert(AccountId(row.id), row.try_into()?);
     }
     let generation_keys: Vec<Key> =
         advancing.into_iter().map(|(account_id, id)| generations::key(account_id, id)).collect();
@@ -233,6 +259,27 @@ async fn load(
     let attempts = transaction.fetch(&generations::LOAD_ATTEMPTS, &generation_keys).await?;
     for generation in generations::assemble(found, attempts)? {
         snapshot.generations.insert((generation.account_id, generation.id), generation);
+    }
+    for key in settling {
+        let generation = snapshot.generations.get(&key);
+        spending.extend(generation.and_then(|it| it.asked_by.counted()).map(|id| (key.0, id)));
+    }
+    let spending_keys: Vec<Key> = spending
+        .into_iter()
+        .map(|(account_id, id)| Key { account_id: Id(account_id.0), id: Id(id.0) })
+        .collect();
+    let spendings: Vec<spendings::SpendingRow> =
+        transaction.fetch(&spendings::LOAD, &spending_keys).await?;
+    for row in spendings {
+        let key = (AccountId(row.account_id), ApiKeyId(row.id));
+        snapshot.spendings.insert(key, row.try_into()?);
+    }
+    let record_keys: Vec<_> = claimed.into_iter().map(idempotency::key_out).collect();
+    let records: Vec<idempotency::RecordRow> =
+        transaction.fetch(&idempotency::LOAD, &record_keys).await?;
+    for row in records {
+        let record: actors::idempotency::Record = row.try_into()?;
+        snapshot.records.insert(record.claim.key.clone(), record);
     }
     let endpoints: Vec<webhooks::EndpointStateRow> =
         transaction.fetch(&webhooks::LOAD_ENDPOINTS, &keys(telling)).await?;
@@ -269,11 +316,18 @@ async fn save(
         .map(|(account_id, id, attempt)| generations::attempt_out(*account_id, *id, attempt))
         .collect();
     let entries: Vec<_> = changes.entries.iter().map(ledger::entry_out).collect();
-    let balances: Vec<_> = changes
-        .balances
+    let standings: Vec<_> = changes
+        .standings
         .iter()
-        .map(|(id, before, after)| ledger::balance_out(*id, *before, *after))
+        .map(|(id, before, after)| standings::standing_out(*id, *before, *after))
         .collect();
+    let spendings: Vec<_> = changes
+        .spendings
+        .iter()
+        .map(|(account_id, id, spending)| spendings::spending_out(*account_id, *id, *spending))
+        .collect();
+    let records: Vec<_> = changes.records.iter().map(idempotency::record_out).collect();
+    let forgotten: Vec<_> = changes.forgotten.iter().map(idempotency::key_out).collect();
     let deliveries: Vec<_> = changes.deliveries.iter().map(webhooks::delivery_out).collect();
     let tried: Vec<_> = changes
         .tried
@@ -286,7 +340,10 @@ async fn save(
         Write::new(&generations::UPDATE, &updated),
         Write::new(&generations::UPSERT_ATTEMPTS, &attempts),
         Write::new(&ledger::INSERT, &entries),
-        Write::new(&ledger::UPDATE_BALANCES, &balances),
+        Write::new(&standings::UPDATE, &standings),
+        Write::new(&spendings::UPDATE, &spendings),
+        Write::new(&idempotency::UPSERT, &records),
+        Write::new(&idempotency::DELETE, &forgotten),
         Write::new(&webhooks::INSERT_DELIVERIES, &deliveries),
         Write::new(&webhooks::UPDATE_DELIVERIES, &tried),
         Write::new(&webhooks::UPDATE_ENDPOINTS, &endpoints),

@@ -4,11 +4,13 @@
 
 mod support;
 
+mod admission;
 mod auth;
 mod cancel;
 mod cli;
 mod credits;
 mod generations;
+mod idempotency;
 mod input;
 mod operator;
 mod record;

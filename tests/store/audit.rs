@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::support::{TRIES_MAX, TestStore, at, completed, credits};
 
 /// How each rule is broken: its name, and a statement in which names in braces are ids.
-const BROKEN: [(&str, &str); 26] = [
+const BROKEN: [(&str, &str); 30] = [
     (
         "ledger.seq_has_no_gaps",
         "UPDATE ledger_entries SET seq = 100 WHERE kind = 'reserve' AND generation_id = {pending}",
@@ -55,6 +55,23 @@ const BROKEN: [(&str, &str); 26] = [
         "UPDATE ledger_entries SET amount_millicredits = 101 WHERE kind = 'charge'",
     ),
     ("ledger.reserve_has_a_generation", "DELETE FROM generations WHERE id = {processing}"),
+    ("account.counts_are_true", "UPDATE accounts SET images_in_flight = 9"),
+    (
+        "generation.amount_is_the_price",
+        "UPDATE generations SET cost_per_output_millicredits = 1 WHERE id = {succeeded}",
+    ),
+    (
+        "generation.counts_for_a_key",
+        "UPDATE generations SET spend_month = 202611 WHERE id = {succeeded}",
+    ),
+    (
+        "generation.is_claimed_once",
+        "INSERT INTO idempotency_records (account_id, route, key, body_sha256, generation_id,
+                                          created_at, expires_at)
+         SELECT account_id, 'image/lab/image', key, '0000000000000000000000000000000000000000000000000000000000000000', id,
+                created_at, created_at
+         FROM generations, (SELECT 'a' AS key UNION SELECT 'b') AS keys WHERE id = {succeeded}",
+    ),
     (
         "generation.state_is_well_formed",
         "UPDATE generations SET due_at = NULL WHERE id = {processing}",
@@ -240,7 +257,8 @@ async fn a_whole_database_has_no_findings(test: TestStore) {
 
 async fn a_deleted_generation_that_was_settled_is_no_finding(test: TestStore) {
     let filled = Filled::new(test).await;
-    filled.execute(&["DELETE FROM generations WHERE id IN ({succeeded}, {failed})"]).await;
+    let deleted = "DELETE FROM generations WHERE id IN ({succeeded}, {failed})";
+    filled.execute(&[deleted, "UPDATE accounts SET generations = generations - 2"]).await;
     filled.test.finish().await;
 }
 

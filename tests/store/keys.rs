@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use actors::api_key::{ApiKey, KeyStatus, Preset, Rotation};
 use actors::id::{AccountId, ApiKeyId};
 use actors::ports::{IdSource, KeyRefusal, KeyStore};
+use actors::spending::Spending;
 use babysea::identity::{CreatedKey, IdentityError, NewKey, create_key, rotate_key};
 use babysea::ids::SystemIds;
 use futures_util::future::join_all;
@@ -47,6 +48,7 @@ fn with_prefix(account_id: AccountId, prefix: &str) -> ApiKey {
         rotated_at: None,
         revoked_at: None,
         last_used_at: None,
+        spending: Spending::default(),
     }
 }
 
@@ -60,6 +62,7 @@ async fn a_key_is_stored_as_it_was_made(test: TestStore) {
         scopes: Preset::GenerateOnly.scopes().to_vec(),
         allowed_ips: ips,
         expires_at: Some(at(500)),
+        monthly_limit: None,
     };
     let created = create_key(&test.context, new.clone()).await.unwrap();
     let stored = find(&test, created.key.id).await.unwrap();

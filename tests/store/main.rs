@@ -26,6 +26,7 @@ macro_rules! on_both {
 }
 
 mod accounts;
+mod admission;
 mod audit;
 mod endpoints;
 mod generations;

@@ -31,6 +31,11 @@ fn schema(database: &str) -> BTreeMap<String, Vec<String>> {
                 ["CREATE", "UNIQUE", "INDEX", name, ..] | ["CREATE", "INDEX", name, ..] => {
                     schema.insert(format!("index {name}"), Vec::new());
                 }
+                ["ALTER", "TABLE", name, "ADD", "COLUMN", column, ..] => {
+                    let required = line.contains("NOT NULL");
+                    let columns = schema.entry((*name).to_owned()).or_default();
+                    columns.push(format!("{column} required={required}"));
+                }
                 [")", ..] | [");", ..] | [")STRICT", ..] => table = None,
                 [column, ..]
                     if table.is_some() && column.starts_with(|c: char| c.is_lowercase()) =>

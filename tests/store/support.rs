@@ -4,9 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actors::account::{Account, AccountKind, Plan};
+use actors::account::{Account, AccountKind, Plan, PlanLimits, Plans};
 use actors::batch::{Advance, AdvanceRefusal};
-use actors::generation::{Event, Generation, NewAttempt, NewGeneration, StoredFile};
+use actors::catalogue::PriceSource;
+use actors::generation::{
+    AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, StoredFile,
+};
 use actors::id::{AccountId, GenerationId, NodeId};
 use actors::money::Credits;
 use actors::ports::{AccountStore, GenerationStore, Grant, IdSource};
@@ -112,6 +115,7 @@ impl TestStore {
             master_key: Arc::new(MasterKey::load(&config).unwrap()),
             ids: Arc::new(SystemIds),
             files: FileUrls { base: "https://files.test".to_owned() },
+            plans: plans(),
             policy: DeliveryPolicy {
                 waits: vec![Duration::from_secs(1); TRIES_MAX as usize],
                 disable_after: 15,
@@ -233,6 +237,20 @@ impl TestStore {
     }
 }
 
+/// As many in flight as a test likes, but on the free plan: two images and one video.
+fn plans() -> Plans {
+    Plans::new(|plan| {
+        let many = 1_000_000;
+        let (images, videos) = if plan == Plan::Free { (2, 1) } else { (many, many) };
+        PlanLimits {
+            generations_per_minute: many,
+            requests_per_minute: many,
+            images_in_flight_max: images,
+            videos_in_flight_max: videos,
+        }
+    })
+}
+
 pub(crate) fn new(account_id: AccountId, id: GenerationId) -> NewGeneration {
     let input = json!({
         "prompt": "a test",
@@ -255,7 +273,13 @@ pub(crate) fn new(account_id: AccountId, id: GenerationId) -> NewGeneration {
         media: MediaKind::Image,
         input: serde_json::from_value(input).unwrap(),
         amount: credits("0.100"),
-        catalogue_version: "test".to_owned(),
+        pricing: Pricing {
+            cost_per_output: credits("0.050"),
+            source: PriceSource::Published,
+            catalogue_version: "test".to_owned(),
+        },
+        asked_by: AskedBy::default(),
+        claim: None,
         created_at: at(1),
         deadline_at: at(1000),
     }

@@ -4,7 +4,12 @@ use providers::{Error, JobRef};
 use uuid::Uuid;
 
 use super::*;
-use crate::fakes::{ACCOUNT, Ids, PRICE, new_generation};
+use crate::account::Plan;
+use crate::fakes::{ACCOUNT, Ids, PRICE, new_generation, plans, standing};
+use crate::generation::{AskedBy, NewAttempt, NewGeneration};
+use crate::id::ApiKeyId;
+use crate::idempotency::{Answer, Claim, Conclusion};
+use crate::spending::Month;
 
 const OTHER: AccountId = AccountId(Uuid::from_u128(2));
 
@@ -44,8 +49,7 @@ fn endpoint(account_id: AccountId, number: u128, events: &[EventName]) -> Endpoi
 fn snapshot(thousandths: i64) -> Snapshot {
     let mut generation = Generation::new(new(5));
     generation.apply(Event::AttemptStarted(first())).unwrap();
-    let credits = Credits::from_thousandths(thousandths).unwrap();
-    let balance = Balance { credits, seq: 4 };
+    let account = Standing { images_in_flight: 1, generations: 1, ..standing(thousandths, 4) };
     let endpoints = [
         endpoint(ACCOUNT, 1, &EventName::ALL),
         endpoint(ACCOUNT, 2, &[EventName::GenerationFailed]),
@@ -53,10 +57,10 @@ fn snapshot(thousandths: i64) -> Snapshot {
         endpoint(OTHER, 4, &EventName::ALL),
     ];
     Snapshot {
-        balances: HashMap::from([(ACCOUNT, balance)]),
+        standings: HashMap::from([(ACCOUNT, account)]),
         generations: HashMap::from([((ACCOUNT, generation.id), generation)]),
         endpoints: endpoints.into_iter().map(|endpoint| (endpoint.id, endpoint)).collect(),
-        deliveries: HashMap::new(),
+        ..Snapshot::default()
     }
 }
 
@@ -64,7 +68,9 @@ fn snapshot(thousandths: i64) -> Snapshot {
 fn decide<T>(snapshot: Snapshot, units: impl FnOnce(&mut Batch<'_>) -> T) -> (T, Changes) {
     let (ids, files, policy) = (Ids::default(), files(), policy());
     let next_id = || ids.fresh();
-    let mut batch = Batch::new(snapshot, &next_id, &files, &policy);
+    let plans = plans();
+    let rules = Rules { files: &files, policy: &policy, plans: &plans };
+    let mut batch = Batch::new(snapshot, &next_id, rules);
     let decided = units(&mut batch);
     (decided, batch.into_changes())
 }
@@ -87,7 +93,10 @@ fn unchanged(changes: &Changes) -> bool {
         updated,
         attempts,
         entries,
-        balances,
+        standings,
+        spendings,
+        records,
+        forgotten,
         deliveries,
         tried,
         endpoints,
@@ -97,7 +106,10 @@ fn unchanged(changes: &Changes) -> bool {
         && updated.is_empty()
         && attempts.is_empty()
         && entries.is_empty()
-        && balances.is_empty()
+        && standings.is_empty()
+        && spendings.is_empty()
+        && records.is_empty()
+        && forgotten.is_empty()
         && deliveries.is_empty()
         && tried.is_empty()
         && endpoints.is_empty()
@@ -134,9 +146,126 @@ fn in_one_batch_credit_is_spent_once() {
     let (accepted, changes) = decide(snapshot(3 * PRICE), |batch| {
         (10..20).filter(|number| batch.accept(new(*number), first()).is_ok()).count()
     });
-    assert_eq!((accepted, changes.entries.len(), changes.balances.len()), (3, 3, 1));
-    let (_, before, after) = changes.balances[0];
-    assert_eq!((before.seq, after.seq, after.credits), (4, 7, Credits::ZERO));
+    assert_eq!((accepted, changes.entries.len(), changes.standings.len()), (3, 3, 1));
+    let (_, before, after) = changes.standings[0];
+    assert_eq!((before.balance.seq, after.balance.seq), (4, 7));
+    assert_eq!((after.balance.credits, after.images_in_flight), (Credits::ZERO, 4));
+}
+
+#[test]
+fn a_plan_caps_what_is_in_flight_by_kind() {
+    let mut start = snapshot(100 * PRICE);
+    start.standings.get_mut(&ACCOUNT).unwrap().plan = Plan::Free;
+    let (accepted, changes) = decide(start, |batch| {
+        // One image is in flight already, and two may be.
+        let images: Vec<_> = (10..13).map(|number| batch.accept(new(number), first())).collect();
+        let video = NewGeneration { media: MediaKind::Video, ..new(13) };
+        (images, batch.accept(video, first()).is_ok())
+    });
+    let (images, video) = accepted;
+    let refusal = AcceptRefusal::TooManyInFlight { media: MediaKind::Image, max: 2 };
+    assert!(images[0].is_ok() && images[1..].iter().all(|r| *r == Err(refusal.clone())));
+    assert!(video, "the other kind has a cap of its own");
+    let (_, before, after) = changes.standings[0];
+    assert_eq!((before.images_in_flight, before.videos_in_flight, before.generations), (1, 0, 1));
+    assert_eq!((after.images_in_flight, after.videos_in_flight, after.generations), (2, 1, 3));
+}
+
+#[test]
+fn what_ends_makes_room_for_the_next() {
+    let mut start = snapshot(100 * PRICE);
+    let free = start.standings.get_mut(&ACCOUNT).unwrap();
+    (free.plan, free.images_in_flight) = (Plan::Free, 2);
+    let (accepted, _) = decide(start, |batch| {
+        let before = batch.accept(new(10), first()).is_ok();
+        batch.advance(advance(None, vec![Event::Canceled { at: now() }])).unwrap();
+        (before, batch.accept(new(11), first()).is_ok())
+    });
+    assert_eq!(accepted, (false, true));
+}
+
+fn claim(key: &str, body: &str) -> Option<Claim> {
+    let route = "image/lab/image".to_owned();
+    let key = RecordKey { account_id: ACCOUNT, route, key: key.to_owned() };
+    Some(Claim { key, body_sha256: body.to_owned() })
+}
+
+#[test]
+fn in_one_batch_a_key_makes_one_generation() {
+    let (accepted, changes) = decide(snapshot(100 * PRICE), |batch| {
+        let claimed = |number| NewGeneration { claim: claim("k", "body"), ..new(number) };
+        (10..20).map(|number| batch.accept(claimed(number), first())).collect::<Vec<_>>()
+    });
+    let made = accepted[0].as_ref().unwrap().id;
+    for refused in &accepted[1..] {
+        let Err(AcceptRefusal::Claimed(record)) = refused else { panic!("{refused:?}") };
+        assert_eq!((record.generation_id, &record.answer), (made, &None));
+    }
+    assert_eq!((changes.inserted.len(), changes.entries.len(), changes.records.len()), (1, 1, 1));
+}
+
+#[test]
+fn a_refused_request_leaves_its_key_free() {
+    let poor = NewGeneration { claim: claim("k", "body"), ..new(6) };
+    let (accepted, changes) = decide(snapshot(PRICE - 1), |batch| batch.accept(poor, first()));
+    assert!(accepted.is_err() && unchanged(&changes));
+}
+
+#[test]
+fn an_answer_is_remembered_until_it_expires_and_a_forgotten_key_is_free() {
+    let (_, changes) = decide(snapshot(100 * PRICE), |batch| {
+        let claimed =
+            |number, at| NewGeneration { claim: claim("k", "body"), created_at: at, ..new(number) };
+        let made = batch.accept(claimed(10, now()), first()).unwrap();
+        let key = claim("k", "body").unwrap().key;
+        let conclude =
+            |generation_id, answer| Conclusion { key: key.clone(), generation_id, answer };
+        let answer = Answer::Success("{}".to_owned());
+        batch.conclude(conclude(GenerationId(Uuid::nil()), Some(Answer::Failure)));
+        batch.conclude(conclude(made.id, Some(answer.clone())));
+        let Err(AcceptRefusal::Claimed(record)) = batch.accept(claimed(11, now()), first()) else {
+            panic!("the key was free")
+        };
+        assert_eq!(record.answer, Some(answer));
+        let late = batch.accept(claimed(12, record.expires_at()), first()).unwrap();
+        batch.conclude(conclude(made.id, None));
+        assert!(batch.accept(claimed(13, late.created_at), first()).is_err());
+        batch.conclude(conclude(late.id, None));
+    });
+    assert_eq!((changes.inserted.len(), changes.records.len()), (2, 0));
+    assert_eq!(changes.forgotten, [claim("k", "").unwrap().key]);
+}
+
+#[test]
+fn a_key_spends_up_to_its_limit_and_gets_refunds_back() {
+    let key = ApiKeyId(Uuid::from_u128(3));
+    let month = Month::of(now());
+    let mut start = snapshot(100 * PRICE);
+    let allowed = Credits::from_thousandths(2 * PRICE).unwrap();
+    let limit = Some(allowed);
+    start.spendings.insert((ACCOUNT, key), Spending { limit, ..Spending::default() });
+    let asked_by = AskedBy { key: Some(key), month: Some(month) };
+    let (accepted, changes) = decide(start, |batch| {
+        let limited = |number| NewGeneration { asked_by, ..new(number) };
+        let before: Vec<bool> =
+            (10..14).map(|number| batch.accept(limited(number), first()).is_ok()).collect();
+        batch.accept(new(20), first()).unwrap();
+        before
+    });
+    assert_eq!(accepted, [true, true, false, false]);
+    assert_eq!(changes.spendings.len(), 1);
+    assert_eq!(changes.spendings[0].2.spent_in(month), allowed);
+    assert_eq!(changes.inserted[0].asked_by, asked_by);
+    assert_eq!(changes.inserted[2].asked_by, AskedBy::default());
+    // The refund of what was counted makes room again.
+    let mut start = snapshot(0);
+    let generation = start.generations.values_mut().next().unwrap();
+    generation.asked_by = asked_by;
+    let spent = Credits::from_thousandths(PRICE).unwrap();
+    start.spendings.insert((ACCOUNT, key), Spending { limit, month, spent });
+    let events = vec![Event::Canceled { at: now() }];
+    let (_, changes) = decide(start, |batch| batch.advance(advance(None, events)).unwrap());
+    assert_eq!(changes.spendings[0].2.spent_in(month), Credits::ZERO);
 }
 
 #[test]

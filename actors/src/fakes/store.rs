@@ -9,18 +9,21 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio::time::sleep;
 
+use crate::account::Standing;
 use crate::batch::{
-    AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeliveryTried, Snapshot, TryOutcome,
+    AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeliveryTried, Rules, Snapshot,
+    TryOutcome,
 };
 use crate::engine::Engine;
-use crate::fakes::Ids;
+use crate::fakes::{Ids, plans, standing};
 use crate::generation::{EventKind, Generation, NewAttempt, NewGeneration, Status};
-use crate::id::{AccountId, DeliveryId, EndpointId, GenerationId, NodeId};
-use crate::ledger::{Balance, EntryKind, LedgerEntry};
-use crate::money::Credits;
+use crate::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId, NodeId};
+use crate::idempotency::{Record, RecordKey};
+use crate::ledger::{EntryKind, LedgerEntry};
 use crate::ports::{
     Backlog, BacklogStore, DeliveryListener, DeliveryStore, GenerationStore, StoreError,
 };
+use crate::spending::Spending;
 use crate::webhook::{
     DeliveryPolicy, DeliveryStatus, EndpointState, EventName, FileUrls, WebhookDelivery,
     WebhookEndpoint,
@@ -55,7 +58,9 @@ pub(crate) struct FakeStore {
 
 #[derive(Default)]
 pub(crate) struct Rows {
-    pub(crate) balances: HashMap<AccountId, Balance>,
+    pub(crate) standings: HashMap<AccountId, Standing>,
+    pub(crate) spendings: HashMap<(AccountId, ApiKeyId), Spending>,
+    pub(crate) records: HashMap<RecordKey, Record>,
     pub(crate) generations: BTreeMap<GenerationId, Generation>,
     pub(crate) owners: HashMap<GenerationId, NodeId>,
     pub(crate) entries: Vec<LedgerEntry>,
@@ -98,8 +103,7 @@ impl FakeStore {
     }
 
     pub(crate) fn add_account(&self, id: AccountId, thousandths: i64) {
-        let credits = Credits::from_thousandths(thousandths).unwrap();
-        self.rows().balances.insert(id, Balance { credits, seq: 0 });
+        self.rows().standings.insert(id, standing(thousandths, 0));
     }
 
     pub(crate) fn add_endpoint(&self, account_id: AccountId, id: EndpointId, url: &str) {
@@ -126,13 +130,17 @@ impl FakeStore {
         let mut rows = self.rows();
         let generations = rows.generations.values();
         let snapshot = Snapshot {
-            balances: rows.balances.clone(),
+            standings: rows.standings.clone(),
+            spendings: rows.spendings.clone(),
+            records: rows.records.clone(),
             generations: generations.map(|g| ((g.account_id, g.id), g.clone())).collect(),
             endpoints: rows.endpoints.iter().map(|(id, e)| (*id, e.state.clone())).collect(),
             deliveries: rows.deliveries.iter().map(|(id, d)| (*id, d.clone())).collect(),
         };
         let next_id = || self.ids.fresh();
-        let mut batch = Batch::new(snapshot, &next_id, &self.files, &self.policy);
+        let plans = plans();
+        let rules = Rules { files: &self.files, policy: &self.policy, plans: &plans };
+        let mut batch = Batch::new(snapshot, &next_id, rules);
         let decided = decide(&mut batch);
         let changes = batch.into_changes();
         let announced = changes.deliveries.clone();
@@ -175,9 +183,15 @@ impl Rows {
             *row = generation;
         }
         self.entries.extend(changes.entries);
-        for (account_id, before, after) in changes.balances {
-            assert_eq!(self.balances.insert(account_id, after), Some(before));
+        for (account_id, before, after) in changes.standings {
+            assert_eq!(self.standings.insert(account_id, after), Some(before));
         }
+        for (account_id, key, spending) in changes.spendings {
+            self.spendings.insert((account_id, key), spending);
+        }
+        let records = changes.records.into_iter();
+        self.records.extend(records.map(|record| (record.claim.key.clone(), record)));
+        self.records.retain(|key, _| !changes.forgotten.contains(key));
         for delivery in changes.deliveries {
             self.deliveries.insert(delivery.id, delivery);
         }

@@ -5,9 +5,9 @@ use providers::{Error, JobRef};
 use uuid::Uuid;
 
 use super::*;
-use crate::batch::{Advance, Batch, Snapshot};
+use crate::batch::{Advance, Batch, Rules, Snapshot};
 use crate::fakes::{ACCOUNT, Ids, PRICE, new_generation};
-use crate::ledger::{Balance, EntryKind};
+use crate::ledger::EntryKind;
 use crate::webhook::{DeliveryPolicy, FileUrls};
 
 fn at(second: i64) -> DateTime<Utc> {
@@ -173,21 +173,23 @@ fn no_sequence_of_events_settles_twice() {
     let (ids, files) = (Ids::default(), FileUrls { base: String::new() });
     let policy = DeliveryPolicy { waits: Vec::new(), disable_after: 15 };
     let mut dice = Dice(1);
+    let plans = crate::fakes::plans();
     let mut ends = HashMap::new();
     for round in 0..2_000_u128 {
         let mut generation = standing(Status::Pending);
-        let credits = Credits::from_thousandths(0).unwrap();
-        let mut balance = Balance { credits, seq: 1 };
+        let mut account = crate::fakes::standing(0, 1);
+        account.enter(MediaKind::Image);
         let mut settlements = Vec::new();
         for step in 0..12 {
             let key = (ACCOUNT, generation.id);
             let snapshot = Snapshot {
-                balances: HashMap::from([(ACCOUNT, balance)]),
+                standings: HashMap::from([(ACCOUNT, account)]),
                 generations: HashMap::from([(key, generation.clone())]),
                 ..Snapshot::default()
             };
             let next_id = || ids.fresh();
-            let mut batch = Batch::new(snapshot, &next_id, &files, &policy);
+            let rules = Rules { files: &files, policy: &policy, plans: &plans };
+            let mut batch = Batch::new(snapshot, &next_id, rules);
             let count = 1 + dice.throw(3);
             let events: Vec<Event> = (0..count)
                 .map(|_| {
@@ -199,8 +201,8 @@ fn no_sequence_of_events_settles_twice() {
             let advanced = batch.advance(advance);
             let changes = batch.into_changes();
             settlements.extend(changes.entries.iter().map(|entry| entry.kind));
-            if let Some((_, _, after)) = changes.balances.first() {
-                balance = *after;
+            if let Some((_, _, after)) = changes.standings.first() {
+                account = *after;
             }
             match advanced {
                 Ok(next) => generation = next,
@@ -214,7 +216,9 @@ fn no_sequence_of_events_settles_twice() {
         };
         assert_eq!(settlements, wanted, "round {round}");
         let back = if wanted == [EntryKind::Refund] { PRICE } else { 0 };
-        assert_eq!(balance.credits.thousandths(), back);
+        assert_eq!(account.balance.credits.thousandths(), back);
+        let ended = generation.status().is_terminal();
+        assert_eq!(account.images_in_flight, u32::from(!ended), "round {round}");
         *ends.entry(generation.status()).or_insert(0) += 1;
     }
     assert!(ends.len() >= 4, "the dice see too little: {ends:?}");

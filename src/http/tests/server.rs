@@ -10,10 +10,11 @@ use actors::batch::{AcceptRefusal, Advance, AdvanceRefusal};
 use actors::engine::{CallbackRefusal, CallbackTarget, CancelError, Cancellation, SubmitError};
 use actors::generation::{Generation, NewAttempt, NewGeneration};
 use actors::id::{AccountId, GenerationId, NodeId};
-use actors::ports::{CallbackUrls, GenerationStore, StoreError};
+use actors::idempotency::{Conclusion, Record, RecordKey};
+use actors::ports::{CallbackUrls, GenerationStore, IdempotencyStore, StoreError};
 use actors::webhook::FileUrls;
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -24,7 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::super::{AppState, BodyLimits, Generating, Readiness, app};
+use super::super::{AppState, BodyLimits, Generating, Idempotency, Readiness, app};
 use crate::address_guard::Policy;
 use crate::auth::fakes::{FakeKeys, ManualClock, auth, bearer_of, config, plain, purpose_key, row};
 use crate::callback_urls::SignedCallbackUrls;
@@ -144,6 +145,28 @@ impl GenerationStore for FakeGenerations {
     }
 }
 
+/// Whoever asks is the first.
+struct NothingRemembered;
+
+#[async_trait]
+impl IdempotencyStore for NothingRemembered {
+    async fn find_record(&self, _: &RecordKey) -> Result<Option<Record>, StoreError> {
+        Ok(None)
+    }
+
+    async fn conclude(&self, _: Conclusion) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn forget_expired_any_account(
+        &self,
+        _: DateTime<Utc>,
+        _: u32,
+    ) -> Result<u64, StoreError> {
+        unreachable!("nobody cleans up here")
+    }
+}
+
 struct FakeReadiness(Arc<Mutex<Vec<String>>>);
 
 #[async_trait]
@@ -181,6 +204,10 @@ impl Server {
         let state = Arc::new(AppState {
             engine: Arc::clone(&engine) as Arc<dyn Generating>,
             generations: Arc::new(FakeGenerations),
+            idempotency: Idempotency {
+                store: Arc::new(NothingRemembered),
+                answer_within: TimeDelta::seconds(20),
+            },
             catalogue: Arc::new(load(Sources { sandbox: true, directory: None }).unwrap()),
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(SystemIds),

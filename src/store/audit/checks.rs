@@ -83,6 +83,50 @@ const LAST_BALANCE: &str = "
     WHERE entry.balance_after_millicredits <> accounts.balance_millicredits
     LIMIT $1";
 
+const IN_FLIGHT: &str = "
+    SELECT accounts.id AS account_id, NULL AS id, NULL AS place,
+           'counts ' || accounts.images_in_flight || ' images and ' || accounts.videos_in_flight
+           || ' videos in flight, ' || accounts.generations || ' generations in all, and there are '
+           || COALESCE(images, 0) || ', ' || COALESCE(videos, 0) || ' and '
+           || COALESCE(recorded, 0) AS detail
+    FROM accounts
+    LEFT JOIN (
+        SELECT account_id,
+               COUNT(*) AS recorded,
+               COUNT(*) FILTER (WHERE due_at IS NOT NULL AND media = 'image') AS images,
+               COUNT(*) FILTER (WHERE due_at IS NOT NULL AND media = 'video') AS videos
+        FROM generations GROUP BY account_id
+    ) AS counted ON counted.account_id = accounts.id
+    WHERE accounts.images_in_flight <> COALESCE(images, 0)
+       OR accounts.videos_in_flight <> COALESCE(videos, 0)
+       OR accounts.generations <> COALESCE(recorded, 0)
+    LIMIT $1";
+
+const PRICED: &str = "
+    SELECT account_id, id, NULL AS place,
+           'costs ' || amount_millicredits || ' thousandths, ' || cost_per_output_millicredits
+           || ' for each of ' || COALESCE(CAST(input ->> 'count' AS TEXT), 'no') || ' outputs'
+           AS detail
+    FROM generations
+    WHERE amount_millicredits
+          IS DISTINCT FROM cost_per_output_millicredits * CAST(input ->> 'count' AS BIGINT)
+    LIMIT $1";
+
+/// A key that is gone has no limit.
+const COUNTED: &str = "
+    SELECT generations.account_id, generations.id, NULL AS place,
+           'counts for the month ' || spend_month || ' and no key asked for it' AS detail
+    FROM generations
+    WHERE spend_month IS NOT NULL AND api_key_id IS NULL
+    LIMIT $1";
+
+const CLAIMED_ONCE: &str = "
+    SELECT account_id, generation_id AS id, NULL AS place,
+           'is claimed by ' || COUNT(*) || ' idempotency keys' AS detail
+    FROM idempotency_records
+    GROUP BY account_id, generation_id HAVING COUNT(*) > 1
+    LIMIT $1";
+
 const ENTRY_FORM: &str = "
     SELECT account_id, NULL AS id, seq AS place,
            'a ' || kind || ' of ' || amount_millicredits || ' with a delta of '
@@ -362,6 +406,10 @@ pub(super) const CHECKS: &[Check] = {
         check("ledger.generation_is_settled", Generation, SETTLED),
         check("ledger.settlement_equals_reserve", Entry, SETTLED_AS_RESERVED),
         check("ledger.reserve_has_a_generation", Entry, NO_ORPHAN),
+        check("account.counts_are_true", Account, IN_FLIGHT),
+        check("generation.amount_is_the_price", Generation, PRICED),
+        check("generation.counts_for_a_key", Generation, COUNTED),
+        check("generation.is_claimed_once", Generation, CLAIMED_ONCE),
         check("generation.state_is_well_formed", Generation, STATE_FORM),
         check("generation.times_are_in_order", Generation, TIME_ORDER),
         check("generation.outputs_are_as_asked", Generation, OUTPUTS),
