@@ -8,6 +8,7 @@
 //!
 //! Everything is refused that is not known to be a public unicast address.
 
+mod client;
 mod ranges;
 mod resolve;
 
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+pub use self::client::{CallFailure, client_builder};
 pub use self::ranges::refuse;
 pub use self::resolve::{GuardedResolver, ResolveProblem, resolve_checked};
 

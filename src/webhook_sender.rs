@@ -4,19 +4,16 @@
 //! file sees to it that a try can reach only public addresses, ends in time whatever the other
 //! side does, and reads no more than it was allowed to.
 
-use std::error::Error as _;
-use std::io;
 use std::time::{Duration, Instant};
 
 use actors::ports::{self, WebhookSender};
 use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::redirect;
 use tokio::time::timeout;
 use url::Url;
 
-use crate::address_guard::{self, GuardedResolver, Policy, Reason, ResolveProblem, UrlProblem};
+use crate::address_guard::{CallFailure, Policy, check_parsed, client_builder};
 use crate::config::WebhooksConfig;
 
 /// How much of an answer is kept, for the customer to see what their endpoint said.
@@ -57,24 +54,11 @@ pub enum Outcome {
     Failed(Failure),
 }
 
-/// Why there is no answer. The texts are shown to the customer, so they name no address: the
-/// endpoint's name may have been made to lead into our network to see what is there.
+/// Why there is no answer. The texts are shown to the customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    #[error("{0}")]
-    Url(UrlProblem),
-    #[error("the host leads to {0}")]
-    Refused(Reason),
-    #[error("the host could not be resolved")]
-    Dns,
-    #[error("the connection could not be made")]
-    Connect,
-    #[error("the TLS handshake failed")]
-    Tls,
-    #[error("the endpoint did not answer in time")]
-    Timeout,
-    #[error("the connection was closed, or the answer was not HTTP")]
-    Broken,
+    #[error(transparent)]
+    Call(#[from] CallFailure),
     #[error("the header {0} has a value that HTTP cannot carry")]
     Header(&'static str),
 }
@@ -84,15 +68,7 @@ impl WebhookClient {
     /// The HTTP client cannot be built; on a machine without certificate authorities, for one.
     pub fn new(config: &WebhooksConfig) -> Result<Self, reqwest::Error> {
         let policy = Policy::WEBHOOK.or_private(config.allow_private_targets);
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("babysea/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(GuardedResolver::new(policy))
-            // A redirect or a proxy would connect to an address that was not judged.
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            // Tries are counted, shown and signed one by one by the caller.
-            .retry(reqwest::retry::never())
-            .referer(false)
+        let http = client_builder(policy)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(config.in_flight_max_per_endpoint)
             .build()?;
@@ -119,7 +95,7 @@ impl WebhookClient {
         let outcome = match timeout(self.timeout, self.attempt(url, headers, body)).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(failure)) => Outcome::Failed(failure),
-            Err(_) => Outcome::Failed(Failure::Timeout),
+            Err(_) => Outcome::Failed(CallFailure::Timeout.into()),
         };
         Reply { outcome, took: started.elapsed() }
     }
@@ -131,10 +107,10 @@ impl WebhookClient {
         body: Bytes,
     ) -> Result<Outcome, Failure> {
         // The resolver is not asked about hosts that are addresses already.
-        address_guard::check_parsed(url, self.policy).map_err(Failure::Url)?;
+        check_parsed(url, self.policy).map_err(CallFailure::Url)?;
         let headers = header_map(headers)?;
         let request = self.http.post(url.clone()).headers(headers).body(body);
-        let response = request.send().await.map_err(|error| classify(&error))?;
+        let response = request.send().await.map_err(|error| CallFailure::of(&error))?;
         let status = response.status().as_u16();
         let retry_after = response
             .headers()
@@ -150,7 +126,7 @@ impl WebhookClient {
     async fn read(&self, mut response: reqwest::Response) -> Result<String, Failure> {
         let mut excerpt = Vec::new();
         let mut read = 0;
-        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| CallFailure::of(&error))? {
             let room = EXCERPT_BYTES - excerpt.len();
             excerpt.extend_from_slice(&chunk[..chunk.len().min(room)]);
             read += chunk.len();
@@ -175,28 +151,6 @@ fn header_map(headers: Vec<(&'static str, String)>) -> Result<HeaderMap, Failure
 /// PostgreSQL takes no NUL in a text, and a cut may have gone through a character.
 fn as_text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
-}
-
-/// Finds the meaning in a chain of causes, of which only some have a type to ask for.
-fn classify(error: &reqwest::Error) -> Failure {
-    if !error.is_connect() {
-        return Failure::Broken;
-    }
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        match error.downcast_ref::<ResolveProblem>() {
-            Some(ResolveProblem::Refused { reason, .. }) => return Failure::Refused(*reason),
-            Some(ResolveProblem::Timeout | ResolveProblem::NotFound(_)) => return Failure::Dns,
-            None => {}
-        }
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            // What the system says of a connection has a number; what comes without one was
-            // made by the TLS layer, even where it wraps one that has.
-            return if error.raw_os_error().is_some() { Failure::Connect } else { Failure::Tls };
-        }
-        cause = error.source();
-    }
-    Failure::Connect
 }
 
 #[async_trait]

@@ -1,3 +1,4 @@
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::address_guard::{GuardedResolver, Reason, UrlProblem};
 
 /// What a listener does with each connection, once it has read a whole request.
 #[derive(Clone)]
@@ -193,14 +195,14 @@ async fn a_redirect_is_an_answer_and_not_followed() {
 #[tokio::test]
 async fn an_endpoint_that_says_nothing_is_left_in_time() {
     let reply = reply_of(Behaviour::Hang, 200).await;
-    assert_eq!(failure(&reply), Failure::Timeout);
+    assert_eq!(failure(&reply), Failure::Call(CallFailure::Timeout));
     assert!((200..2000).contains(&reply.took.as_millis()), "{:?}", reply.took);
 }
 
 #[tokio::test]
 async fn a_dripping_body_counts_against_the_same_limit() {
     let reply = reply_of(Behaviour::Drip, 200).await;
-    assert_eq!(failure(&reply), Failure::Timeout);
+    assert_eq!(failure(&reply), Failure::Call(CallFailure::Timeout));
     assert!(reply.took.as_millis() < 2000, "{:?}", reply.took);
 }
 
@@ -213,11 +215,17 @@ async fn an_endless_body_is_cut_and_its_status_counts() {
 
 #[tokio::test]
 async fn a_broken_answer_is_no_answer() {
-    assert_eq!(failure(&reply_of(Behaviour::CloseAtOnce, 5000).await), Failure::Broken);
-    assert_eq!(failure(&reply_of(Behaviour::CutTheBody, 5000).await), Failure::Broken);
+    assert_eq!(
+        failure(&reply_of(Behaviour::CloseAtOnce, 5000).await),
+        Failure::Call(CallFailure::Broken)
+    );
+    assert_eq!(
+        failure(&reply_of(Behaviour::CutTheBody, 5000).await),
+        Failure::Call(CallFailure::Broken)
+    );
     assert_eq!(
         failure(&reply_of(Behaviour::Say("SSH-2.0-x\r\n\r\n"), 5000).await),
-        Failure::Broken
+        Failure::Call(CallFailure::Broken)
     );
 }
 
@@ -226,13 +234,19 @@ async fn private_targets_are_refused_before_a_connection_is_made() {
     let listener = Listener::start(Behaviour::Echo).await;
     let client = client(false, 5000);
     let reply = post(&client, listener.url().as_str()).await;
-    assert_eq!(failure(&reply), Failure::Url(UrlProblem::Scheme));
+    assert_eq!(failure(&reply), Failure::Call(CallFailure::Url(UrlProblem::Scheme)));
     let reply = post(&client, "https://127.0.0.1/").await;
-    assert_eq!(failure(&reply), Failure::Url(UrlProblem::Address(Reason::Loopback)));
+    assert_eq!(
+        failure(&reply),
+        Failure::Call(CallFailure::Url(UrlProblem::Address(Reason::Loopback)))
+    );
     let reply = post(&client, "https://[::1]/").await;
-    assert_eq!(failure(&reply), Failure::Url(UrlProblem::Address(Reason::Loopback)));
+    assert_eq!(
+        failure(&reply),
+        Failure::Call(CallFailure::Url(UrlProblem::Address(Reason::Loopback)))
+    );
     let reply = post(&client, "https://localhost/").await;
-    assert_eq!(failure(&reply), Failure::Url(UrlProblem::LocalName));
+    assert_eq!(failure(&reply), Failure::Call(CallFailure::Url(UrlProblem::LocalName)));
     assert_eq!(listener.connections.load(Ordering::SeqCst), 0);
 }
 
@@ -246,7 +260,7 @@ async fn a_name_that_leads_inside_is_refused_when_connecting() {
         .unwrap();
     let url = format!("http://localhost:{}/", listener.address.port());
     let error = http.post(url).send().await.unwrap_err();
-    assert_eq!(classify(&error), Failure::Refused(Reason::Loopback));
+    assert_eq!(CallFailure::of(&error), CallFailure::Refused(Reason::Loopback));
     assert_eq!(listener.connections.load(Ordering::SeqCst), 0);
 }
 
@@ -254,14 +268,20 @@ async fn a_name_that_leads_inside_is_refused_when_connecting() {
 async fn what_keeps_a_connection_from_being_made_is_told_apart() {
     let client = client(true, 5000);
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    assert_eq!(failure(&post(&client, &format!("http://{closed}/")).await), Failure::Connect);
+    assert_eq!(
+        failure(&post(&client, &format!("http://{closed}/")).await),
+        Failure::Call(CallFailure::Connect)
+    );
     // A server that speaks plain HTTP on this port, and one that hangs up.
     for behaviour in [Behaviour::SayAtOnce("HTTP/1.1 400 Bad\r\n\r\n"), Behaviour::CloseAtOnce] {
         let listener = Listener::start(behaviour).await;
         let reply = post(&client, &format!("https://{}/", listener.address)).await;
-        assert_eq!(failure(&reply), Failure::Tls);
+        assert_eq!(failure(&reply), Failure::Call(CallFailure::Tls));
     }
-    assert_eq!(failure(&post(&client, "http://nowhere.invalid/").await), Failure::Dns);
+    assert_eq!(
+        failure(&post(&client, "http://nowhere.invalid/").await),
+        Failure::Call(CallFailure::Dns)
+    );
 }
 
 #[tokio::test]
