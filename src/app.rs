@@ -40,6 +40,7 @@ use crate::config::Config;
 use crate::http::{self, AppState, BodyLimits, Idempotency, Readiness};
 use crate::identity::{self, CreatedKey};
 use crate::ids::SystemIds;
+use crate::input_files::InputFiles;
 use crate::metrics::{self, Metrics};
 use crate::outputs::Outputs;
 use crate::secrets::{MasterKey, Purpose};
@@ -198,7 +199,10 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             bytes_max: config.server.body_limit_bytes,
             timeout: config.server.body_timeout,
         },
-        input_files: Policy::FILE.or_private(config.webhooks.allow_private_targets),
+        input_files: InputFiles::new(
+            &config.input_files,
+            Policy::FILE.or_private(config.webhooks.allow_private_targets),
+        )?,
     });
     let mut servers = vec![serve_api(config, listener, state, &auth)?];
     let operator = config.operator.listen.and_then(listen_for_operator);

@@ -38,6 +38,7 @@ pub struct Config {
     pub auth: AuthConfig,
     pub generation: GenerationConfig,
     pub webhooks: WebhooksConfig,
+    pub input_files: InputFilesConfig,
     pub sandbox: SandboxConfig,
     pub catalogue: CatalogueConfig,
     pub limits: LimitsConfig,
@@ -130,6 +131,20 @@ pub struct WebhooksConfig {
 }
 
 #[derive(Debug, Clone)]
+pub struct InputFilesConfig {
+    pub bytes_max: usize,
+    /// Pixels.
+    pub side_min: u32,
+    /// Pixels.
+    pub side_max: u32,
+    pub timeout: Duration,
+    pub in_flight_max: usize,
+    pub in_flight_max_per_account: usize,
+    pub decode_threads: usize,
+    pub decode_memory_bytes_max: u64,
+}
+
+#[derive(Debug, Clone)]
 pub struct SandboxConfig {
     pub enabled: bool,
     /// Absolute.
@@ -210,6 +225,7 @@ impl Config {
             auth: AuthConfig::read(&mut reader),
             generation: GenerationConfig::read(&mut reader),
             webhooks: WebhooksConfig::read(&mut reader),
+            input_files: InputFilesConfig::read(&mut reader),
             sandbox: SandboxConfig {
                 enabled: reader.flag("sandbox.enabled"),
                 submissions_log: reader.path("sandbox.submissions_log"),
@@ -400,6 +416,30 @@ impl WebhooksConfig {
             response_bytes_max: reader.integer("webhooks.response_bytes_max", 1024..=1 << 20),
             endpoints_max: reader.integer("webhooks.endpoints_max", 1..=1000),
         }
+    }
+}
+
+impl InputFilesConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let input_files = Self {
+            bytes_max: reader.integer("input_files.bytes_max", 1024..=1 << 30),
+            side_min: reader.integer("input_files.side_min", 1..=65_535),
+            side_max: reader.integer("input_files.side_max", 1..=65_535),
+            timeout: reader.millis("input_files.timeout_ms", 100..=600_000),
+            in_flight_max: reader.integer("input_files.in_flight_max", 1..=10_000),
+            in_flight_max_per_account: reader
+                .integer("input_files.in_flight_max_per_account", 1..=10_000),
+            decode_threads: reader.threads("input_files.decode_threads"),
+            decode_memory_bytes_max: reader
+                .integer("input_files.decode_memory_bytes_max", 1 << 20..=1 << 40),
+        };
+        for (smaller, larger) in [
+            ("input_files.side_min", "input_files.side_max"),
+            ("input_files.in_flight_max_per_account", "input_files.in_flight_max"),
+        ] {
+            reader.not_above(smaller, larger);
+        }
+        input_files
     }
 }
 

@@ -12,7 +12,7 @@ mod frame;
 mod generations;
 mod health;
 mod idempotency;
-mod input_urls;
+mod input_files;
 mod record;
 mod routes;
 mod status;
@@ -40,9 +40,9 @@ use providers::clock::Clock;
 pub use self::body::BodyLimits;
 pub use self::health::Readiness;
 pub use self::idempotency::Idempotency;
-use crate::address_guard;
 use crate::auth::Auth;
 use crate::callback_urls::SignedCallbackUrls;
+use crate::input_files::InputFiles;
 use crate::metrics::Metrics;
 
 /// What handlers work with. One per process, shared by all workers.
@@ -60,8 +60,7 @@ pub struct AppState {
     pub readiness: Arc<dyn Readiness>,
     pub metrics: Metrics,
     pub body: BodyLimits,
-    /// Which input files may be named.
-    pub input_files: address_guard::Policy,
+    pub input_files: InputFiles,
 }
 
 /// What the API asks of the engine, so that its tests need no actors.

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod config;
 pub mod ids;
+pub mod input_files;
 pub mod secrets;
 pub mod telemetry;
 

@@ -252,11 +252,21 @@ impl<'a> Reader<'a> {
         }
         let mut urls = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            let checked =
-                url::check_url(item).map_err(|misfit| Misfit { index: Some(index), ..misfit });
-            urls.extend(self.keep(field, checked));
+            urls.extend(self.url(field, Some(index), item));
         }
         urls
+    }
+
+    /// The address of a file. Another type than text is a mistake in the body; a text that is
+    /// no such address is a file that cannot be had (`spec/contract.md` 7.8).
+    fn url(&mut self, field: &str, index: Option<usize>, value: &Value) -> Option<Url> {
+        let Some(text) = value.as_str() else {
+            let misfit = Misfit { index, ..Misfit::new("must be a URL string") };
+            return self.keep(field, Err(misfit));
+        };
+        let checked = url::check_url(text);
+        let note = |misfit| self.add(Problem::file_url(field, Misfit { index, ..misfit }));
+        checked.map_err(note).ok()
     }
 
     fn last_frame(&mut self) -> Option<Url> {
@@ -271,7 +281,7 @@ impl<'a> Reader<'a> {
         if first.is_none_or(|first| first.as_array().is_some_and(Vec::is_empty)) {
             self.invalid(field, "needs a generation_input_file to start from");
         }
-        self.keep(field, url::check_url(value))
+        self.url(field, None, value)
     }
 
     fn provider_order(&mut self) -> (Vec<ProviderName>, Option<String>) {

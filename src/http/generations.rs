@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::envelope::{Prepared, Success};
 use super::record::{provider_order, record};
-use super::{AppState, body, idempotency, input_urls};
+use super::{AppState, body, idempotency, input_files};
 use crate::auth::{Authorized, GenerationDelete, GenerationRead, GenerationWrite};
 use crate::error::{ApiError, ErrorCode};
 
@@ -72,7 +72,7 @@ async fn create_generation(
     {
         return Ok(earlier);
     }
-    input_urls::check(&input, state.input_files).await?;
+    input_files::check(state, key.account_id, &input).await?;
     let new = new_generation(asked, model, input, claim.clone())?;
     let generation = match (state.engine.submit(new).await, &claim) {
         (Err(SubmitError::Refused(AcceptRefusal::Claimed(record))), Some(claim)) => {
@@ -139,12 +139,15 @@ fn find_model<'a>(
 }
 
 /// All problems, under the code that fits them all: BSE2008 only when nothing but numbers out
-/// of their range is wrong.
+/// of their range is wrong, BSE2009 when nothing but addresses of files (`spec/contract.md` 7.8).
 fn refuse_input(problems: Vec<Problem>) -> ApiError {
-    let in_range = |problem: &Problem| problem.kind == ProblemKind::Invalid;
-    let code = match problems.iter().any(in_range) {
-        true => ErrorCode::InvalidInput,
-        false => ErrorCode::ParameterOutOfRange,
+    let kinds = || problems.iter().map(|problem| &problem.kind);
+    let code = if kinds().all(|kind| matches!(kind, ProblemKind::OutOfRange { .. })) {
+        ErrorCode::ParameterOutOfRange
+    } else if kinds().all(|kind| *kind == ProblemKind::FileUrl) {
+        ErrorCode::FileDownloadError
+    } else {
+        ErrorCode::InvalidInput
     };
     let mut details = json!({ "field": problems.first().map(|problem| &problem.field) });
     if let ([only], ErrorCode::ParameterOutOfRange) = (problems.as_slice(), code) {

@@ -1,89 +1,81 @@
-//! Whether the files that a request names may be fetched.
-//!
-//! Asked before credit moves, so that the client is told. Whoever fetches them later asks again
-//! at the connection, where alone it can be known (`spec/faults.md` B3).
+//! What a client is told of input files that cannot be taken.
 
+use actors::id::AccountId;
 use actors::input::Input;
-use futures_util::future::join_all;
-use serde_json::json;
-use url::{Host, Url};
+use serde_json::{Value, json};
 
-use crate::address_guard::{Policy, UrlProblem, check_url, resolve_checked};
+use super::AppState;
 use crate::error::{ApiError, ErrorCode};
+use crate::input_files::{Fault, Refusal, Unfit};
 
-/// A named file, with its place in the body.
-struct Named<'a> {
-    field: &'static str,
-    pointer: String,
-    url: &'a Url,
-}
-
-/// Why a file is refused.
-struct Refusal {
-    code: ErrorCode,
-    reason: String,
-}
-
-/// Checks all of them at once; how many there may be, the model has said already.
+/// Checks the files that a request names, all of them at once.
 ///
 /// # Errors
-/// BSE2001 for what no URL of a public file looks like, BSE2009 for where none can be.
-pub(super) async fn check(input: &Input, policy: Policy) -> Result<(), ApiError> {
-    let named = named(input);
-    let checks = named.iter().map(|named| check_one(named.url, policy));
-    let refused: Vec<_> = named
-        .iter()
-        .zip(join_all(checks).await)
-        .filter_map(|(named, checked)| checked.err().map(|refusal| (named, refusal)))
-        .collect();
-    let Some((first, _)) = refused.first() else { return Ok(()) };
-    let malformed = refused.iter().any(|(_, refusal)| refusal.code == ErrorCode::InvalidInput);
-    let code = if malformed { ErrorCode::InvalidInput } else { ErrorCode::FileDownloadError };
-    let issues: Vec<_> = refused
-        .iter()
-        .map(|(named, Refusal { reason, .. })| {
-            json!({ "field": named.field, "pointer": named.pointer, "reason": reason })
-        })
-        .collect();
-    Err(ApiError::new(code).details(json!({ "field": first.field, "issues": issues })))
+/// BSE2002 to BSE2005, BSE2007 or BSE2009: that of the first file that is unfit, with all of
+/// them in the details, each with its own code. BSE3002 when too many are being checked.
+pub(super) async fn check(
+    state: &AppState,
+    account_id: AccountId,
+    input: &Input,
+) -> Result<(), ApiError> {
+    match state.input_files.check(account_id, input).await {
+        Ok(()) => Ok(()),
+        Err(Refusal::Busy) => Err(ApiError::busy()),
+        Err(Refusal::Unfit(unfit)) => Err(refuse(&unfit)),
+    }
 }
 
-fn named(input: &Input) -> Vec<Named<'_>> {
-    let (many, last) = ("generation_input_file", "generation_input_file_last_content");
-    let many = input.input_files.iter().enumerate().map(|(index, url)| Named {
-        field: many,
-        pointer: format!("/{many}/{index}"),
-        url,
-    });
-    let last =
-        input.last_frame.iter().map(|url| Named { field: last, pointer: format!("/{last}"), url });
-    many.chain(last).collect()
+fn refuse(unfit: &[Unfit]) -> ApiError {
+    let code = unfit.first().map_or(ErrorCode::FileDownloadError, |first| code(first.fault));
+    let mut details = json!({ "field": unfit.first().map(|first| first.field) });
+    if let [only] = unfit {
+        put_limits(&mut details, only.fault);
+    }
+    details["issues"] = unfit.iter().map(issue).collect();
+    ApiError::new(code).details(details)
 }
 
-async fn check_one(url: &Url, policy: Policy) -> Result<(), Refusal> {
-    let url = check_url(url.as_str(), policy).map_err(|problem| Refusal {
-        code: match problem {
-            UrlProblem::LocalName | UrlProblem::Address(_) => ErrorCode::FileDownloadError,
-            UrlProblem::TooLong
-            | UrlProblem::Characters
-            | UrlProblem::Malformed
-            | UrlProblem::Scheme
-            | UrlProblem::UserInfo
-            | UrlProblem::Port
-            | UrlProblem::Fragment
-            | UrlProblem::UnusualHost => ErrorCode::InvalidInput,
-        },
-        reason: sentence(&problem.to_string()),
-    })?;
-    // An address has been judged by now; a name means one only when it is looked up.
-    let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
-    let port = url.port_or_known_default().unwrap_or(443);
-    let resolved = resolve_checked(name, port, policy).await;
-    resolved.map(drop).map_err(|_| Refusal {
-        code: ErrorCode::FileDownloadError,
-        // The address that a name has inside our network is nothing to tell.
-        reason: "The host has no public address.".to_owned(),
-    })
+fn issue(unfit: &Unfit) -> Value {
+    let Unfit { field, index, fault } = unfit;
+    let pointer = match index {
+        Some(index) => format!("/{field}/{index}"),
+        None => format!("/{field}"),
+    };
+    let reason = sentence(&fault.to_string());
+    let code = code(*fault).row().code;
+    let mut issue = json!({ "field": field, "pointer": pointer, "reason": reason, "code": code });
+    put_limits(&mut issue, *fault);
+    issue
+}
+
+/// `spec/contract.md` 7.8: whatever is wrong with an address is a failed download.
+fn code(fault: Fault) -> ErrorCode {
+    match fault {
+        Fault::Url(_) | Fault::NotPublic | Fault::Call(_) | Fault::Redirect | Fault::Status(_) => {
+            ErrorCode::FileDownloadError
+        }
+        Fault::Bytes { .. } => ErrorCode::FileSizeExceeded,
+        Fault::Format => ErrorCode::UnsupportedFileFormat,
+        Fault::Undecodable | Fault::Memory => ErrorCode::FileLoadError,
+        Fault::TooSmall { .. } => ErrorCode::FileTooSmall,
+        Fault::TooLarge { .. } => ErrorCode::FileTooLarge,
+    }
+}
+
+fn put_limits(target: &mut Value, fault: Fault) {
+    match fault {
+        Fault::TooSmall { min, .. } => target["min"] = json!(min),
+        Fault::TooLarge { max, .. } => target["max"] = json!(max),
+        Fault::Bytes { max } => target["max"] = json!(max),
+        Fault::Url(_)
+        | Fault::NotPublic
+        | Fault::Call(_)
+        | Fault::Redirect
+        | Fault::Status(_)
+        | Fault::Format
+        | Fault::Undecodable
+        | Fault::Memory => {}
+    }
 }
 
 /// `the host is …` as a sentence.

@@ -34,7 +34,7 @@ const VIDEO: &str = "/v1/generate/video/sandbox/video";
 const NOBODYS: &str = "01a203a4-04f5-775f-b34c-6a8e58214132";
 
 /// Sees to it that nothing has happened: no credit has moved and no generation was made.
-fn nothing_happened(app: &TestApp) {
+pub fn nothing_happened(app: &TestApp) {
     let kinds: Vec<Value> =
         app.ledger(&app.account_id).into_iter().map(|entry| entry["type"].clone()).collect();
     assert_eq!(kinds, ["add"]);
@@ -43,12 +43,12 @@ fn nothing_happened(app: &TestApp) {
     assert_eq!(rows, [0, 0], "{checked}");
 }
 
-async fn send(app: &TestApp, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+pub async fn send(app: &TestApp, path: &str, body: impl Into<reqwest::Body>) -> Answer {
     let request = app.post(path).header("content-type", "application/json").body(body);
     app.ask(request).await
 }
 
-fn refused(answer: &Answer, status: u16, code: &str) {
+pub fn refused(answer: &Answer, status: u16, code: &str) {
     let body = &answer.body;
     assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{body}");
     let members: Vec<&String> = body.as_object().unwrap().keys().collect();
@@ -58,7 +58,7 @@ fn refused(answer: &Answer, status: u16, code: &str) {
 }
 
 /// The pointers of all problems, in order; each has to name its field and say why.
-fn pointers(answer: &Answer) -> Vec<&str> {
+pub fn pointers(answer: &Answer) -> Vec<&str> {
     let issues = answer.body["error"]["details"]["issues"].as_array().unwrap();
     let pointer = |issue: &'_ Value| {
         assert!(issue["field"].is_string() && issue["reason"].is_string(), "{issue}");
@@ -323,13 +323,10 @@ async fn a_body_that_does_not_come_is_given_up(backend: Backend) {
 async fn input_files_inside_a_network_are_refused(backend: Backend) {
     let app = TestApp::start_with(backend, &[("webhooks.allow_private_targets", "false")]).await;
     let ask = async |url: &str| {
-        let files = ["https://8.8.8.8/a.png", url];
-        let body = json!({ "generation_prompt": "x", "generation_input_file": files });
+        let body = json!({ "generation_prompt": "x", "generation_input_file": [url] });
         let answer = send(&app, IMAGE, body.to_string()).await;
-        assert_eq!(pointers(&answer), ["/generation_input_file/1"], "{url}");
-        let status = if answer.code() == "BSE2001" { 400 } else { 422 };
-        refused(&answer, status, answer.code());
-        answer.code().to_owned()
+        assert_eq!(pointers(&answer), ["/generation_input_file/0"], "{url}");
+        refused(&answer, 422, "BSE2009");
     };
     for url in [
         "http://127.0.0.1/x.png",
@@ -352,8 +349,7 @@ async fn input_files_inside_a_network_are_refused(backend: Backend) {
         "http://a.localhost/x.png",
         "http://metadata.google.internal/x.png",
     ] {
-        let code = ask(url).await;
-        assert!(["BSE2009", "BSE2001"].contains(&code.as_str()), "{url}: {code}");
+        ask(url).await;
     }
     for url in [
         "ftp://8.8.8.8/x.png",
@@ -373,15 +369,16 @@ async fn input_files_inside_a_network_are_refused(backend: Backend) {
         "",
         &format!("https://8.8.8.8/{}", "a".repeat(3000)),
     ] {
-        assert_eq!(ask(url).await, "BSE2001", "{url}");
+        ask(url).await;
     }
     // The closing picture of a film is a file like the others.
     let body = json!({ "generation_prompt": "x", "generation_duration": 1,
-        "generation_input_file": ["https://8.8.8.8/a.png"],
+        "generation_input_file": ["http://10.0.0.1/a.png"],
         "generation_input_file_last_content": "http://127.0.0.1/x.png" });
     let answer = send(&app, VIDEO, body.to_string()).await;
     refused(&answer, 422, "BSE2009");
-    assert_eq!(pointers(&answer), ["/generation_input_file_last_content"]);
+    let both = ["/generation_input_file/0", "/generation_input_file_last_content"];
+    assert_eq!(pointers(&answer), both);
     let five = json!({ "generation_prompt": "x",
         "generation_input_file": vec!["https://8.8.8.8/a.png"; 5] });
     refused(&send(&app, IMAGE, five.to_string()).await, 400, "BSE2001");

@@ -12,6 +12,7 @@ mod credits;
 mod generations;
 mod idempotency;
 mod input;
+mod input_files;
 mod operator;
 mod record;
 mod recovery;

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod database;
+pub mod host;
 pub mod metrics;
 pub mod program;
 pub mod receiver;

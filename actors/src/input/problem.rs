@@ -33,6 +33,8 @@ pub struct Problem {
 pub enum ProblemKind {
     /// BSE2001, invalid_input.
     Invalid,
+    /// BSE2009, file_download_error: a text that is no address of a public file.
+    FileUrl,
     /// BSE2008, parameter_out_of_range: a number outside its bounds, both inclusive.
     OutOfRange {
         /// Smallest accepted.
@@ -55,6 +57,11 @@ impl Problem {
             None => Self::at(&[name], misfit),
             Some(index) => Self::at(&[name, Step::Index(index)], misfit),
         }
+    }
+
+    /// A text that is no address of a file, by its index in a list.
+    pub(super) fn file_url(field: &str, misfit: Misfit) -> Self {
+        Self { kind: ProblemKind::FileUrl, ..Self::misfit(field, misfit) }
     }
 
     /// A body that cannot be read; `what` completes the sentence "The request body …".

@@ -186,8 +186,10 @@ fn bodies_that_are_accepted() {
     }
 }
 
-const INVALID: bool = false;
-const RANGE: bool = true;
+const INVALID: &str = "invalid";
+const RANGE: &str = "out of range";
+/// A text that is no address of a file.
+const FILE: &str = "file";
 
 /// Each of these bodies has exactly one problem.
 #[test]
@@ -227,27 +229,27 @@ fn members_that_are_refused() {
         ("image", r#""generation_input_file":[null]"#, INVALID, "/generation_input_file/0"),
         ("image", r#""generation_input_file":["https://a.example",7]"#, INVALID, "/generation_input_file/1"),
         ("image", r#""generation_input_file":[["https://a.example"]]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":[""]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["example.com/a.png"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["//example.com/a.png"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["ftp://example.com/a.png"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["file:///etc/passwd"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["data:image/png;base64,AAAA"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["javascript://example.com/%0aalert(1)"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["https:example.com"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["https:/example.com"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["https:///example.com"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["https:\\\\example.com"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["https://example.com\\@evil.example"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["https://user:pass@example.com/"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["https://@example.com/"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["https://exa\tmple.com/"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["https://example.com/\r\nHost: evil"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["https://example.com/\u0000"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":[" https://example.com/"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["https://example.com:99999/"]"#, INVALID, "/generation_input_file/0"),
-        ("image", r#""generation_input_file":["https://[::1/"]"#, INVALID, "/generation_input_file/0"),
-        ("image", long.as_str(), INVALID, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":[""]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["example.com/a.png"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["//example.com/a.png"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["ftp://example.com/a.png"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["file:///etc/passwd"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["data:image/png;base64,AAAA"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["javascript://example.com/%0aalert(1)"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["https:example.com"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["https:/example.com"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["https:///example.com"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["https:\\\\example.com"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["https://example.com\\@evil.example"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["https://user:pass@example.com/"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["https://@example.com/"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["https://exa\tmple.com/"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["https://example.com/\r\nHost: evil"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["https://example.com/\u0000"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":[" https://example.com/"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["https://example.com:99999/"]"#, FILE, "/generation_input_file/0"),
+        ("image", r#""generation_input_file":["https://[::1/"]"#, FILE, "/generation_input_file/0"),
+        ("image", long.as_str(), FILE, "/generation_input_file/0"),
         ("image", r#""generation_input_file_last_content":"https://example.com/b""#, INVALID, "/generation_input_file_last_content"),
         ("image", r#""generation_provider_order":"""#, INVALID, "/generation_provider_order"),
         ("image", r#""generation_provider_order":"openai""#, INVALID, "/generation_provider_order"),
@@ -291,7 +293,7 @@ fn members_that_are_refused() {
         ("editor", r#""#, INVALID, "/generation_input_file"),
         ("editor", r#""generation_input_file":[]"#, INVALID, "/generation_input_file"),
         ("editor", r#""generation_input_file":null"#, INVALID, "/generation_input_file"),
-        ("editor", r#""generation_input_file":["no"]"#, INVALID, "/generation_input_file/0"),
+        ("editor", r#""generation_input_file":["no"]"#, FILE, "/generation_input_file/0"),
         ("plain", r#""generation_input_file":["https://example.com/a"]"#, INVALID, "/generation_input_file"),
         ("plain", r#""generation_seed":1"#, INVALID, "/generation_seed"),
         ("video", r#""generation_resolution":"1080p""#, INVALID, "/generation_resolution"),
@@ -301,25 +303,29 @@ fn members_that_are_refused() {
         ("video", r#""generation_input_file_last_content":"https://example.com/b""#, INVALID, "/generation_input_file_last_content"),
         ("video", r#""generation_input_file":[],"generation_input_file_last_content":"https://example.com/b""#, INVALID, "/generation_input_file_last_content"),
         ("video", r#""generation_input_file":["https://example.com/a"],"generation_input_file_last_content":["https://example.com/b"]"#, INVALID, "/generation_input_file_last_content"),
-        ("video", r#""generation_input_file":["https://example.com/a"],"generation_input_file_last_content":"gopher://b""#, INVALID, "/generation_input_file_last_content"),
+        ("video", r#""generation_input_file":["https://example.com/a"],"generation_input_file_last_content":"gopher://b""#, FILE, "/generation_input_file_last_content"),
         ("video", r#""generation_input_file":"https://example.com/a","generation_input_file_last_content":"https://example.com/b""#, INVALID, "/generation_input_file"),
-        ("video", r#""generation_input_file":["no"],"generation_input_file_last_content":"https://example.com/b""#, INVALID, "/generation_input_file/0"),
+        ("video", r#""generation_input_file":["no"],"generation_input_file_last_content":"https://example.com/b""#, FILE, "/generation_input_file/0"),
     ];
-    for (model, members, out_of_range, pointer) in vectors {
+    for (model, members, kind, pointer) in vectors {
         let body = filled(model, members);
-        expect_one(models.normalize(model, &body), &body, out_of_range, pointer);
+        expect_one(models.normalize(model, &body), &body, kind, pointer);
     }
 }
 
-fn expect_one(result: Result<Input, Vec<Problem>>, body: &str, out_of_range: bool, pointer: &str) {
+fn expect_one(result: Result<Input, Vec<Problem>>, body: &str, kind: &str, pointer: &str) {
     let problems = match result {
         Ok(input) => panic!("{body} was accepted: {input:?}"),
         Err(problems) => problems,
     };
     let [problem] = problems.as_slice() else { panic!("{body}: {problems:#?}") };
     assert_eq!(problem.pointer, pointer, "{body}: {problem:?}");
-    let found = matches!(problem.kind, ProblemKind::OutOfRange { .. });
-    assert_eq!(found, out_of_range, "{body}: {problem:?}");
+    let found = match problem.kind {
+        ProblemKind::Invalid => INVALID,
+        ProblemKind::FileUrl => FILE,
+        ProblemKind::OutOfRange { .. } => RANGE,
+    };
+    assert_eq!(found, kind, "{body}: {problem:?}");
     assert!(problem.reason.ends_with('.'), "{problem:?}");
     let top = pointer.split('/').nth(1).map(|top| top.replace("~1", "/").replace("~0", "~"));
     assert_eq!(problem.field, top.unwrap_or_else(|| "body".to_owned()), "{body}");
@@ -484,7 +490,7 @@ fn a_number_outside_its_bounds_tells_them() {
         let problems = models.normalize(model, members).unwrap_err();
         match &problems[0].kind {
             ProblemKind::OutOfRange { min, max } => format!("{min} {max}"),
-            ProblemKind::Invalid => panic!("{problems:?}"),
+            ProblemKind::Invalid | ProblemKind::FileUrl => panic!("{problems:?}"),
         }
     };
     let number = filled("image", r#""generation_output_number":9"#);

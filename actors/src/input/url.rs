@@ -1,7 +1,6 @@
 //! The spelling of an input URL. Which hosts may be asked is decided where the connection is
 //! made, since only there the address is known (`spec/faults.md` B3).
 
-use serde_json::Value;
 use url::{Host, Url};
 
 use crate::catalogue::field::Misfit;
@@ -14,8 +13,7 @@ const URL_MAX: usize = 2048;
 /// A parser for the web forgives much: it drops tabs and line ends, takes `\` for `/`, and
 /// finds a host in `https:host`. Two programs which forgive differently see two hosts in one
 /// text, so none of it is accepted.
-pub(super) fn check_url(value: &Value) -> Result<Url, Misfit> {
-    let text = value.as_str().ok_or_else(|| Misfit::new("must be a URL string"))?;
+pub(super) fn check_url(text: &str) -> Result<Url, Misfit> {
     if text.len() > URL_MAX {
         return Err(Misfit::new(format!("must be at most {URL_MAX} bytes")));
     }

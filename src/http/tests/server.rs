@@ -32,6 +32,7 @@ use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{Sources, load};
 use crate::http::samples;
 use crate::ids::SystemIds;
+use crate::input_files::InputFiles;
 use crate::metrics::Metrics;
 use crate::secrets::Purpose;
 
@@ -217,7 +218,7 @@ impl Server {
             readiness: Arc::new(FakeReadiness(Arc::clone(&problems))),
             metrics: Metrics::register(&mut Registry::default()),
             body: BodyLimits { bytes_max: 102_400, timeout: Duration::from_millis(300) },
-            input_files: Policy::FILE,
+            input_files: InputFiles::new(&config().input_files, Policy::FILE).unwrap(),
         });
         let server = HttpServer::new(move || app(Arc::clone(&state), Arc::clone(&auth)))
             .workers(1)

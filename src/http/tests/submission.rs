@@ -125,18 +125,27 @@ async fn a_body_that_never_comes_is_given_up() {
 #[actix_web::test]
 async fn input_files_inside_a_network_are_refused_before_credit_moves() {
     let server = Server::start().await;
-    let body = |url: &str| json!({ "generation_prompt": "x", "generation_input_file": ["https://8.8.8.8/a.png", url] });
+    let body = |url: &str| json!({ "generation_prompt": "x", "generation_input_file": ["http://10.0.0.1/a.png", url] });
     for url in
         ["http://127.0.0.1/a", "https://169.254.169.254/a", "http://[::1]/", "https://a.internal/"]
     {
         let reply = server.post(IMAGE, &body(url)).await;
         check_error(&reply, 422, "BSE2009");
-        let details = &reply.json["error"]["details"];
-        assert_eq!(details["issues"][0]["pointer"], "/generation_input_file/1");
+        let issues = reply.json["error"]["details"]["issues"].as_array().unwrap();
+        let pointers: Vec<&Value> = issues.iter().map(|issue| &issue["pointer"]).collect();
+        assert_eq!(pointers, ["/generation_input_file/0", "/generation_input_file/1"]);
+        assert!(issues.iter().all(|issue| issue["code"] == "BSE2009"));
     }
+    // However an address is wrong, the file cannot be had; another type is a mistake in the body.
     for url in ["https://example.com:8443/a", "https://example.com/#a", "ftp://example.com/a"] {
-        check_error(&server.post(IMAGE, &body(url)).await, 400, "BSE2001");
+        let reply = server.post(IMAGE, &body(url)).await;
+        check_error(&reply, 422, "BSE2009");
+        let issues = reply.json["error"]["details"]["issues"].as_array().unwrap();
+        assert_eq!(issues.last().unwrap()["pointer"], "/generation_input_file/1");
     }
+    let mut mixed = body("ftp://example.com/a");
+    mixed["generation_ratio"] = json!(7);
+    check_error(&server.post(IMAGE, &mixed).await, 400, "BSE2001");
 }
 
 #[actix_web::test]

@@ -109,6 +109,13 @@ impl TestApp {
         }
     }
 
+    /// The most memory that the process has had so far, in bytes.
+    pub fn memory_peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Kills the server at once, as a power cut would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
