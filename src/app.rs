@@ -174,6 +174,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         clock: Arc::clone(&clock),
         pepper: master_key.derive(Purpose::KeyCache),
         config: &config.auth,
+        region: config.server.region.clone(),
         proxies: config.server.trusted_proxies.clone(),
         metrics: http_metrics.auth.clone(),
     })?);

@@ -40,6 +40,7 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 /// Checks keys, and remembers what it takes to do so fast. One per process.
 pub struct Auth {
     clock: Arc<dyn Clock>,
+    region: String,
     proxies: TrustedProxies,
     failures: Failures,
     verifier: Verifier,
@@ -54,6 +55,8 @@ pub struct AuthParts<'a> {
     /// `Purpose::KeyCache`.
     pub pepper: PurposeKey,
     pub config: &'a AuthConfig,
+    /// That of this server: keys of another one are refused.
+    pub region: String,
     pub proxies: TrustedProxies,
     pub metrics: AuthMetrics,
 }
@@ -64,12 +67,13 @@ impl Auth {
     /// # Errors
     /// A thread could not be started.
     pub fn start(parts: AuthParts<'_>) -> io::Result<Self> {
-        let AuthParts { keys, clock, pepper, config, proxies, metrics } = parts;
+        let AuthParts { keys, clock, pepper, config, region, proxies, metrics } = parts;
         let (waiting, taken) = (metrics.bcrypt_waiting.clone(), metrics.bcrypt_taken.clone());
         let (threads, queue_max) = (config.bcrypt_threads, config.bcrypt_queue_max);
         let pool = BcryptPool::start(threads, queue_max, waiting, taken)?;
         Ok(Self {
             clock: Arc::clone(&clock),
+            region,
             proxies,
             failures: Failures::new(config.failures_per_minute),
             last_used: LastUsed::new(Arc::clone(&keys), config.cache_max),
@@ -112,7 +116,7 @@ impl Auth {
         }
         let (key, outcome) = self.identify(text, client).await?;
         let now = self.clock.now();
-        if !key.status(now).authenticates() {
+        if !key.status(now).authenticates() || !key.works_in(&self.region) {
             return Err(self.fail(client));
         }
         if !key.allows(client) {

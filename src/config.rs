@@ -253,6 +253,11 @@ impl ServerConfig {
         if listen.is_none() {
             reader.problem("server.listen", "is needed");
         }
+        let region =
+            reader.parsed("server.region", region, "1 to 32 lower-case letters, digits or dashes");
+        if region.is_none() {
+            reader.problem("server.region", "is needed");
+        }
         Self {
             listen: listen.unwrap_or(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)),
             configured_public_url: reader.parsed(
@@ -271,9 +276,7 @@ impl ServerConfig {
                 proxies::network,
                 "addresses or networks such as 10.0.0.0/8",
             )),
-            region: reader
-                .parsed("server.region", region, "1 to 32 lower-case letters, digits or dashes")
-                .unwrap_or_default(),
+            region: region.unwrap_or_default(),
         }
     }
 

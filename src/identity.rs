@@ -56,8 +56,10 @@ pub struct Context {
 }
 
 /// The settings that matter here.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Rules {
+    /// Where this server is, and so the keys that are made here.
+    pub region: String,
     /// Work factor of key hashes.
     pub bcrypt_cost: u32,
     /// Most usable keys of an account.
@@ -72,6 +74,7 @@ impl Context {
     /// With the system's time and ids.
     pub fn new(store: Store, config: &Config) -> Self {
         let rules = Rules {
+            region: config.server.region.clone(),
             bcrypt_cost: config.auth.bcrypt_cost,
             keys_max: config.limits.keys_max,
             endpoints_max: config.webhooks.endpoints_max,
@@ -301,6 +304,7 @@ async fn key(context: &Context, new: NewKey) -> Result<CreatedKey, IdentityError
         hash: secret.hash,
         scopes: new.scopes,
         allowed_ips,
+        region: Some(context.rules.region.clone()),
         created_at,
         expires_at: new.expires_at,
         rotated_at: None,
@@ -340,6 +344,7 @@ pub async fn rotate_key(
         id: ApiKeyId(context.ids.next()),
         prefix: secret.plain.prefix().to_owned(),
         hash: secret.hash,
+        region: context.rules.region.clone(),
         at,
         grace_until: at + Duration::from_secs(u64::from(grace_hours) * 60 * 60),
     };

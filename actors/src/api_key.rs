@@ -34,6 +34,8 @@ pub struct ApiKey {
     pub scopes: Vec<Scope>,
     /// From where it may be used; empty means from anywhere.
     pub allowed_ips: Vec<IpAddr>,
+    /// Where it works; absent on keys from before there were regions, which work in any.
+    pub region: Option<String>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it stops working; the end of the grace period on a rotated key.
@@ -95,7 +97,7 @@ impl ApiKey {
         }
     }
 
-    /// Replaces an active key: the new one inherits name, scopes, allowlist and expiry
+    /// Replaces an active key: the new one inherits name, scopes, allowlist, region and expiry
     /// (`spec/contract.md` 4.5, B.3), the old one works until the grace period or its own
     /// time ends, whatever comes first.
     ///
@@ -110,6 +112,7 @@ impl ApiKey {
             id: rotation.id,
             prefix: rotation.prefix,
             hash: rotation.hash,
+            region: self.region.clone().or(Some(rotation.region)),
             created_at: rotation.at,
             last_used_at: None,
             ..self.clone()
@@ -117,6 +120,11 @@ impl ApiKey {
         let end = self.expires_at.map_or(rotation.grace_until, |end| end.min(rotation.grace_until));
         let old = Self { rotated_at: Some(rotation.at), expires_at: Some(end), ..self };
         Ok(Rotated { old, new })
+    }
+
+    /// Whether it authenticates in a region (`spec/contract.md` 4.2).
+    pub fn works_in(&self, region: &str) -> bool {
+        self.region.as_deref().is_none_or(|own| own == region)
     }
 
     /// Whether it may be used from this address (`spec/contract.md` 4.7).
@@ -136,6 +144,8 @@ pub struct Rotation {
     pub prefix: String,
     /// bcrypt of the whole key.
     pub hash: String,
+    /// Where it is made: the region of the new one, if the old one has none.
+    pub region: String,
     /// When the old one is replaced.
     pub at: DateTime<Utc>,
     /// Until when both work.
@@ -323,6 +333,7 @@ mod tests {
             hash: "old".to_owned(),
             scopes: Preset::GenerateOnly.scopes().to_vec(),
             allowed_ips: vec![IpAddr::from([192, 0, 2, 1])],
+            region: None,
             created_at: at(0),
             expires_at,
             rotated_at: None,
@@ -337,6 +348,7 @@ mod tests {
             id: ApiKeyId(uuid::Uuid::from_u128(3)),
             prefix: "bye_bbbbb".to_owned(),
             hash: "new".to_owned(),
+            region: "us".to_owned(),
             at: at(10),
             grace_until: at(20),
         }
@@ -358,6 +370,18 @@ mod tests {
             );
             assert_eq!((rotated.new.last_used_at, rotated.new.created_at), (None, at(10)));
         }
+    }
+
+    #[test]
+    fn a_key_works_in_its_region_and_keeps_it_when_it_is_rotated() {
+        let old = key(None);
+        assert!(old.works_in("us") && old.works_in("eu"));
+        let new = old.rotate(rotation()).unwrap().new;
+        assert_eq!(new.region.as_deref(), Some("us"), "new keys have one");
+        assert!(new.works_in("us") && !new.works_in("eu"));
+        let european = ApiKey { region: Some("eu".to_owned()), ..key(None) };
+        let rotated = european.rotate(rotation()).unwrap();
+        assert_eq!(rotated.new.region, rotated.old.region);
     }
 
     #[test]

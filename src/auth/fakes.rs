@@ -81,6 +81,7 @@ pub(crate) fn row(key: &PlainKey) -> ApiKey {
         hash: bcrypt::non_truncating_hash(key.expose(), 4).unwrap(),
         scopes: Scope::ALL.to_vec(),
         allowed_ips: Vec::<IpAddr>::new(),
+        region: Some("us".to_owned()),
         created_at: DateTime::from_timestamp(1_779_271_200, 0).unwrap(),
         expires_at: None,
         rotated_at: None,
@@ -174,6 +175,7 @@ pub(crate) fn auth(keys: &Arc<FakeKeys>, clock: &Arc<ManualClock>, config: &Conf
         clock: Arc::clone(clock) as _,
         pepper: purpose_key(Purpose::KeyCache),
         config: &config.auth,
+        region: config.server.region.clone(),
         proxies: config.server.trusted_proxies.clone(),
         metrics: AuthMetrics::default(),
     })

@@ -92,6 +92,18 @@ async fn everything_that_is_wrong_with_a_key_gets_the_same_answer() {
 }
 
 #[actix_web::test]
+async fn a_key_of_another_region_is_a_wrong_key() {
+    let setting = Setting::with(|config| config.auth.failures_per_minute = 2);
+    setting.keys.change(0, |row| row.region = None);
+    assert!(setting.present(&plain(1)).await.is_ok(), "a key without a region works in any");
+    setting.keys.change(0, |row| row.region = Some("eu".to_owned()));
+    setting.clock.forward(1000);
+    assert_eq!(setting.present(&plain(1)).await, Err(ErrorCode::AuthenticationFailed));
+    assert_eq!(setting.present(&plain(1)).await, Err(ErrorCode::AuthenticationFailed));
+    assert_eq!(setting.present(&plain(1)).await, Err(ErrorCode::AuthRateLimited));
+}
+
+#[actix_web::test]
 async fn address_comes_before_scope_and_lifecycle_before_both() {
     let setting = Setting::new();
     setting.keys.change(0, |row| {

@@ -61,10 +61,10 @@ impl AccountCommand {
             Self::Create(new) => {
                 let CreateArgs { name, kind, plan, credits, email } = new;
                 let new = NewAccount { name, kind, plan, email, credits };
-                Ok(one(&create_account(context, new).await?))
+                Ok(one(&create_account(context, new).await?, context))
             }
             Self::List => list(context).await,
-            Self::Show { id } => Ok(one(&find(context, id).await?)),
+            Self::Show { id } => Ok(one(&find(context, id).await?, context)),
         }
     }
 }
@@ -109,7 +109,9 @@ async fn list(context: &Context) -> anyhow::Result<Answer> {
     Ok(Answer::new(json!({ "accounts": documents }), text))
 }
 
-fn one(account: &Account) -> Answer {
+/// An account, and the region of this server, which its keys will have.
+fn one(account: &Account, context: &Context) -> Answer {
+    let region = &context.rules.region;
     let text = fields(&[
         ("Account", account.id.to_string()),
         ("Name", account.name.clone()),
@@ -117,9 +119,12 @@ fn one(account: &Account) -> Answer {
         ("Plan", account.plan.as_str().to_owned()),
         ("Email", account.email.clone().unwrap_or_else(|| "none".to_owned())),
         ("Credit", account.balance.to_string()),
+        ("Region", region.clone()),
         ("Created", time(account.created_at)),
     ]);
-    Answer::new(document(account), text)
+    let mut document = document(account);
+    document["region"] = json!(region);
+    Answer::new(document, text)
 }
 
 fn document(account: &Account) -> Value {

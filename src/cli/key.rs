@@ -179,6 +179,7 @@ async fn list(
                 key.status(now).as_str().to_owned(),
                 scopes(key).join(" "),
                 or_any(&addresses(key)),
+                region(key).to_owned(),
                 time_or(key.expires_at, "never"),
                 time_or(key.last_used_at, "never"),
                 or_no_limit(key.spending),
@@ -195,6 +196,7 @@ async fn list(
                 "status": key.status(now).as_str(),
                 "scopes": scopes(key),
                 "allowed_ips": addresses(key),
+                "region": key.region,
                 "created_at": time(key.created_at),
                 "expires_at": key.expires_at.map(time),
                 "last_used_at": key.last_used_at.map(time),
@@ -203,7 +205,7 @@ async fn list(
         })
         .collect();
     let titles =
-        ["ID", "NAME", "KEY", "STATUS", "SCOPES", "FROM", "EXPIRES", "LAST USED", "A MONTH"];
+        ["ID", "NAME", "KEY", "STATUS", "SCOPES", "FROM", "REGION", "EXPIRES", "LAST USED", "A MONTH"];
     let text = table(titles, &rows, "This account has no key.");
     Ok(Answer::new(json!({ "apikeys": documents }), text))
 }
@@ -217,6 +219,7 @@ fn document(key: &ApiKey, plain: &PlainKey) -> serde_json::Map<String, Value> {
         ("account_id", json!(key.account_id)),
         ("scopes", json!(scopes(key))),
         ("allowed_ips", json!(addresses(key))),
+        ("region", json!(key.region)),
         ("created_at", json!(time(key.created_at))),
         ("expires_at", json!(key.expires_at.map(time))),
         ("monthly_limit", json!(key.spending.limit.map(|limit| limit.to_string()))),
@@ -231,6 +234,7 @@ fn shown(key: &ApiKey, plain: &PlainKey) -> String {
         ("Name", key.name.clone()),
         ("Scopes", scopes(key).join(" ")),
         ("From", or_any(&addresses(key))),
+        ("Region", region(key).to_owned()),
         ("Expires", time_or(key.expires_at, "never")),
     ])
 }
@@ -257,6 +261,10 @@ fn scopes(key: &ApiKey) -> Vec<&'static str> {
 
 fn addresses(key: &ApiKey) -> Vec<String> {
     key.allowed_ips.iter().map(ToString::to_string).collect()
+}
+
+fn region(key: &ApiKey) -> &str {
+    key.region.as_deref().unwrap_or("any")
 }
 
 fn or_any(addresses: &[String]) -> String {

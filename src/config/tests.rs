@@ -149,6 +149,18 @@ fn secrets_are_not_printed() {
 }
 
 #[test]
+fn a_region_is_a_label() {
+    let at = |region: &str| load(&format!("[server]\nregion = {region:?}"), &[]);
+    for region in ["us", "eu", "ap-2"] {
+        assert_eq!(at(region).unwrap().server.region, region);
+    }
+    for region in ["", "US", "a b", "eü", &"a".repeat(33)] {
+        let problems = at(region).unwrap_err();
+        assert!(problems[0].contains("`server.region`"), "{problems:?}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_reported() {
     let path = Path::new("/nowhere/babysea.toml");
     let problems = Config::load_from(Some(path), [], &Overrides::default()).unwrap_err();

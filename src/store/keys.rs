@@ -31,6 +31,7 @@ static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
             ("hash", Kind::Text),
             ("scopes", Kind::Json),
             ("allowed_ips", Kind::Json),
+            ("region", Kind::Text),
             ("created_at", Kind::Time),
             ("expires_at", Kind::Time),
             ("monthly_limit_millicredits", Kind::Int),
@@ -38,10 +39,10 @@ static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
             ("spent_millicredits", Kind::Int),
         ],
         "INSERT INTO api_keys (
-             account_id, id, name, prefix, hash, scopes, allowed_ips, created_at, expires_at,
+             account_id, id, name, prefix, hash, scopes, allowed_ips, region, created_at, expires_at,
              monthly_limit_millicredits, spent_month, spent_millicredits)
          SELECT
-             account_id, id, name, prefix, hash, scopes, allowed_ips, created_at, expires_at,
+             account_id, id, name, prefix, hash, scopes, allowed_ips, region, created_at, expires_at,
              monthly_limit_millicredits, spent_month, spent_millicredits
          FROM {rows} AS r",
     )
@@ -275,6 +276,7 @@ struct KeyRow {
     hash: String,
     scopes: Json<Vec<String>>,
     allowed_ips: Json<Vec<String>>,
+    region: Option<String>,
     created_at: DateTime<Utc>,
     expires_at: Option<DateTime<Utc>>,
     rotated_at: Option<DateTime<Utc>>,
@@ -300,6 +302,7 @@ impl TryFrom<KeyRow> for ApiKey {
             name: row.name,
             prefix: row.prefix,
             hash: row.hash,
+            region: row.region,
             created_at: row.created_at,
             expires_at: row.expires_at,
             rotated_at: row.rotated_at,
@@ -320,6 +323,7 @@ struct KeyOut<'a> {
     hash: &'a str,
     scopes: Vec<&'static str>,
     allowed_ips: Vec<String>,
+    region: Option<&'a str>,
     created_at: Time,
     expires_at: Option<Time>,
     monthly_limit_millicredits: Option<i64>,
@@ -336,6 +340,7 @@ fn key_out(key: &ApiKey) -> KeyOut<'_> {
         hash: &key.hash,
         scopes: key.scopes.iter().map(|scope| scope.as_str()).collect(),
         allowed_ips: key.allowed_ips.iter().map(|ip| ip.to_canonical().to_string()).collect(),
+        region: key.region.as_deref(),
         created_at: Time(key.created_at),
         expires_at: key.expires_at.map(Time),
         monthly_limit_millicredits: key.spending.limit.map(Credits::thousandths),

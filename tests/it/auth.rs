@@ -25,6 +25,7 @@ on_both!(
     both_keys_of_a_rotation_work_until_the_grace_period_ends,
     who_fails_too_often_has_to_wait_with_a_good_key_too,
     bcrypt_is_paid_once,
+    a_key_works_in_its_own_region_only,
 );
 
 const MISSING: (u16, &str, &str, &str) = (
@@ -290,6 +291,56 @@ async fn end_grace(app: &TestApp, id: &str) {
         let changed = sqlx::query(change).bind(now).bind(id).execute(&pool).await.unwrap();
         assert_eq!(changed.rows_affected(), 1);
     }
+}
+
+async fn a_key_works_in_its_own_region_only(backend: Backend) {
+    let mut app = TestApp::start(backend).await;
+    let american = app.new_key("full_access", &[]);
+    status(&app, &american.text).await.data();
+    assert_eq!(region_of(&app, &american.id), "us");
+    // Keys that were made before there were regions have none.
+    let old = app.new_key("full_access", &[]);
+    forget_region(&app, &old.id).await;
+    assert_eq!(region_of(&app, &old.id), Value::Null);
+
+    app.stop().await;
+    app.set("server.region", "eu");
+    app.start_again();
+    expect(&status(&app, &american.text).await, FAILED);
+    status(&app, &old.text).await.data();
+    let printed = app.cli(&["key", "rotate", "--id", &american.id, "--grace-hours", "1"]);
+    assert_eq!(printed["region"], "us", "a rotation moves nothing");
+    expect(&status(&app, printed["apikey"].as_str().unwrap()).await, FAILED);
+    let european = app.new_key("full_access", &[]);
+    assert_eq!(region_of(&app, &european.id), "eu");
+    status(&app, &european.text).await.data();
+    let line = ["account", "create", "--name", "x", "--kind", "team", "--plan", "free"];
+    assert_eq!(app.cli(&line)["region"], "eu");
+    // It counts as a failure like any other wrong key.
+    for _ in 0..60 {
+        status(&app, &american.text).await;
+    }
+    let answer = status(&app, &european.text).await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (429, "BSE1006"));
+}
+
+fn region_of(app: &TestApp, id: &str) -> Value {
+    let listed = app.cli(&["key", "list", "--account", &app.account_id]);
+    let keys = listed["apikeys"].as_array().unwrap();
+    keys.iter().find(|key| key["apikey_id"] == id).unwrap()["region"].clone()
+}
+
+async fn forget_region(app: &TestApp, id: &str) {
+    let id: uuid::Uuid = id.parse().unwrap();
+    let change = "UPDATE api_keys SET region = NULL WHERE id = $1";
+    let changed = if app.database_url.starts_with("sqlite:") {
+        let pool = sqlx::SqlitePool::connect(&app.database_url).await.unwrap();
+        sqlx::query(change).bind(id).execute(&pool).await.unwrap().rows_affected()
+    } else {
+        let pool = sqlx::PgPool::connect(&app.database_url).await.unwrap();
+        sqlx::query(change).bind(id).execute(&pool).await.unwrap().rows_affected()
+    };
+    assert_eq!(changed, 1);
 }
 
 fn number(headers: &HeaderMap, name: &str) -> i64 {

@@ -19,6 +19,7 @@ on_both!(
     the_number_of_usable_keys_is_bounded,
     racing_new_keys_stay_within_the_bound,
     a_rotated_key_goes_on_for_its_grace_period,
+    a_rotated_key_stays_in_its_region,
     of_two_rotations_at_once_one_wins,
     only_active_keys_are_rotated,
     a_revocation_counts_once,
@@ -43,6 +44,7 @@ fn with_prefix(account_id: AccountId, prefix: &str) -> ApiKey {
         hash: "hash".to_owned(),
         scopes: Preset::MonitorOnly.scopes().to_vec(),
         allowed_ips: Vec::new(),
+        region: None,
         created_at: at(0),
         expires_at: None,
         rotated_at: None,
@@ -156,6 +158,23 @@ async fn of_two_rotations_at_once_one_wins(test: TestStore) {
     test.finish().await;
 }
 
+async fn a_rotated_key_stays_in_its_region(mut test: TestStore) {
+    let account = test.account("1").await;
+    let new = key(&test, account).await.key;
+    assert_eq!(new.region.as_deref(), Some("us"));
+    let old = with_prefix(account, "bye_aaaaa");
+    test.store.create_key(old.clone(), 10).await.unwrap().unwrap();
+    assert_eq!(find(&test, old.id).await.unwrap().region, None);
+    test.context.rules.region = "eu".to_owned();
+    for (id, region) in [(new.id, "us"), (old.id, "eu")] {
+        let rotated = rotate_key(&test.context, account, id, 1).await.unwrap().keys;
+        let stored = find(&test, rotated.new.id).await.unwrap();
+        assert_eq!(stored.region.as_deref(), Some(region));
+        assert_eq!(find(&test, id).await.unwrap().region, rotated.old.region, "it is left alone");
+    }
+    test.finish().await;
+}
+
 async fn only_active_keys_are_rotated(test: TestStore) {
     let (account, other) = (test.account("1").await, test.account("1").await);
     let key = key(&test, account).await.key;
@@ -163,6 +182,7 @@ async fn only_active_keys_are_rotated(test: TestStore) {
         id: ApiKeyId(SystemIds.next()),
         prefix: "bye_bbbbb".to_owned(),
         hash: "hash".to_owned(),
+        region: "eu".to_owned(),
         at: at(20),
         grace_until: at(30),
     };

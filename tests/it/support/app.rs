@@ -116,6 +116,11 @@ impl TestApp {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// Changes a setting for the next start.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.settings.push((key.to_owned(), value.to_owned()));
+    }
+
     /// Kills the server at once, as a power cut would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
