@@ -14,12 +14,15 @@ use actix_web::dev::ServerHandle;
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
-use actors::ports::{DeliveryListener, GenerationStore, IdSource, IdempotencyStore, KeyStore};
+use actors::ports::{
+    AttemptStore, DeliveryListener, GenerationStore, IdSource, IdempotencyStore, KeyStore,
+};
+use actors::provider_health::ProviderHealth;
 use actors::system::System;
 use actors::webhook::{DeliveryPolicy, FileUrls};
 use anyhow::Context;
 use async_trait::async_trait;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use providers::clock::Clock;
@@ -44,6 +47,7 @@ use crate::input_files::InputFiles;
 use crate::metrics::{self, Metrics};
 use crate::outputs::Outputs;
 use crate::secrets::{MasterKey, Purpose};
+use crate::storage_probe::StorageProbe;
 use crate::store::server_lock::DatabaseLock;
 use crate::store::{Db, Store, StoreMetrics, StoreParts};
 
@@ -54,6 +58,8 @@ const ANSWER_SLACK: Duration = Duration::from_secs(2);
 /// How often expired idempotency keys are removed, and how many at once.
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 const FORGET_PAGE: u32 = 1000;
+/// Most attempts that are read back at start: far more than it takes to judge every provider.
+const ATTEMPTS_MAX: u32 = 100_000;
 /// How long the writer may take for what is queued when everybody else has stopped.
 const WRITER_END: Duration = Duration::from_secs(10);
 
@@ -152,6 +158,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         config.server.configured_public_url.clone(),
         master_key.derive(Purpose::CallbackTokens),
     ));
+    let provider_health = Arc::new(ProviderHealth::new(config.provider_health));
+    // Before any attempt of this process ends, which would then count twice.
+    remember_attempts(&provider_health, store.as_ref(), clock.now()).await;
     let env = engine::env(
         config,
         &master_key,
@@ -163,8 +172,10 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
             metrics: engine_metrics,
+            provider_health: Arc::clone(&provider_health),
         },
     )?;
+    let configured_providers = env.registry.names().collect();
     let system = System::start(env, node, config.generation.engine_threads).await?;
     let deliveries: Arc<dyn DeliveryListener> = Arc::new(system.engine().clone());
     store.listen(&deliveries);
@@ -191,6 +202,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         callbacks,
         files,
         outputs: Arc::clone(outputs.objects()),
+        provider_health,
+        configured_providers,
+        storage_probe: StorageProbe::new(Arc::clone(outputs.objects()), node.0),
         readiness: Arc::new(WatchReadiness {
             watch: system.watch().clone(),
             clock: Arc::clone(&clock),
@@ -303,6 +317,20 @@ impl Running {
         }
         self.db.close().await;
         self.database_lock.release().await;
+    }
+}
+
+/// Counts the attempts that ended before this start. Without them a provider is unknown for a
+/// while, which is no reason not to start.
+async fn remember_attempts(
+    health: &ProviderHealth,
+    attempts: &dyn AttemptStore,
+    now: DateTime<Utc>,
+) {
+    let since = now - health.rules().window;
+    match attempts.list_ended_any_account(since, ATTEMPTS_MAX).await {
+        Ok(ended) => ended.iter().for_each(|(provider, outcome)| health.note(*provider, outcome)),
+        Err(error) => tracing::warn!(%error, "how providers have done before is not known"),
     }
 }
 

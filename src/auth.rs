@@ -97,6 +97,11 @@ impl Auth {
         self.last_used.flush().await
     }
 
+    /// Whether what is remembered of keys can be written and read.
+    pub fn probe_cache(&self) -> bool {
+        self.verifier.memory.probe(self.clock.now())
+    }
+
     /// Runs all checks. `authorization` is the header as sent.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actors::account::{Plan, PlanLimits, Plans};
+use actors::provider_health::HealthRules;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -39,6 +40,7 @@ pub struct Config {
     pub generation: GenerationConfig,
     pub webhooks: WebhooksConfig,
     pub input_files: InputFilesConfig,
+    pub provider_health: HealthRules,
     pub sandbox: SandboxConfig,
     pub catalogue: CatalogueConfig,
     pub limits: LimitsConfig,
@@ -226,6 +228,11 @@ impl Config {
             generation: GenerationConfig::read(&mut reader),
             webhooks: WebhooksConfig::read(&mut reader),
             input_files: InputFilesConfig::read(&mut reader),
+            provider_health: HealthRules {
+                window: reader.millis("provider_health.window_ms", 1000..=DAY_MS),
+                attempts_min: reader.integer("provider_health.attempts_min", 1..=1_000_000),
+                failures_percent: reader.integer("provider_health.failures_percent", 1..=100),
+            },
             sandbox: SandboxConfig {
                 enabled: reader.flag("sandbox.enabled"),
                 submissions_log: reader.path("sandbox.submissions_log"),

@@ -13,11 +13,14 @@ mod generations;
 mod health;
 mod idempotency;
 mod input_files;
+mod provider_health;
 mod record;
 mod routes;
+mod service_health;
 mod status;
 mod unread;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::body::BoxBody;
@@ -31,11 +34,13 @@ use actors::engine::{
 use actors::generation::{Generation, NewGeneration};
 use actors::id::{AccountId, GenerationId};
 use actors::ports::{GenerationStore, IdSource};
+use actors::provider_health::ProviderHealth;
 use actors::webhook::FileUrls;
 use async_trait::async_trait;
 use object_store::ObjectStore;
 use providers::RawCallback;
 use providers::clock::Clock;
+use providers::name::ProviderName;
 
 pub use self::body::BodyLimits;
 pub use self::health::Readiness;
@@ -44,6 +49,7 @@ use crate::auth::Auth;
 use crate::callback_urls::SignedCallbackUrls;
 use crate::input_files::InputFiles;
 use crate::metrics::Metrics;
+use crate::storage_probe::StorageProbe;
 
 /// What handlers work with. One per process, shared by all workers.
 pub struct AppState {
@@ -58,6 +64,10 @@ pub struct AppState {
     /// Where the files behind [`AppState::files`] are.
     pub outputs: Arc<dyn ObjectStore>,
     pub readiness: Arc<dyn Readiness>,
+    pub provider_health: Arc<ProviderHealth>,
+    /// Those that this server can ask.
+    pub configured_providers: BTreeSet<ProviderName>,
+    pub storage_probe: StorageProbe,
     pub metrics: Metrics,
     pub body: BodyLimits,
     pub input_files: InputFiles,

@@ -6,13 +6,14 @@
 pub mod clock;
 pub mod config;
 pub mod ids;
-pub mod input_files;
 pub mod secrets;
 pub mod telemetry;
 
 pub mod address_guard;
 pub mod catalogue_file;
+pub mod input_files;
 pub mod outputs;
+pub mod storage_probe;
 pub mod webhook_sender;
 
 pub mod store;

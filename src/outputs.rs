@@ -16,6 +16,9 @@ use crate::secrets::PurposeKey;
 /// Hexadecimal digits of a folder's secret part: 128 bits.
 const SECRET_DIGITS: usize = 32;
 
+/// What the store of outputs is called towards clients.
+pub const BUCKET: &str = "outputs";
+
 /// Outputs in an object store.
 pub struct Outputs {
     objects: Arc<dyn ObjectStore>,

@@ -6,6 +6,7 @@
 //! `BeginWrite`.
 
 mod accounts;
+mod attempts;
 pub mod audit;
 mod backlog;
 mod endpoints;

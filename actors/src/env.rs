@@ -15,6 +15,7 @@ use crate::ports::{
     BacklogStore, CallbackUrls, DeliveryStore, GenerationStore, IdSource, OutputStore,
     WebhookSender,
 };
+use crate::provider_health::ProviderHealth;
 use crate::routing::RouteLimits;
 
 /// The ports and limits, shared by every actor.
@@ -43,6 +44,8 @@ pub struct Env {
     pub limits: EngineLimits,
     /// What is counted.
     pub metrics: EngineMetrics,
+    /// How providers do.
+    pub provider_health: Arc<ProviderHealth>,
     /// Room for polls, per provider: a hundred thousand waiting generations must not become
     /// a storm.
     pub polls: HashMap<ProviderName, Arc<Semaphore>>,

@@ -39,6 +39,7 @@ use crate::money::Credits;
 use crate::ports::{
     CallbackUrls, GenerationStore, IdSource, OutputStore, Reply, StoreError, WebhookSender,
 };
+use crate::provider_health::{HealthRules, ProviderHealth};
 use crate::routing::RouteLimits;
 use crate::system::System;
 
@@ -189,6 +190,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<VirtualClock>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) metrics: EngineMetrics,
+    pub(crate) provider_health: Arc<ProviderHealth>,
     pub(crate) polls: HashMap<ProviderName, Arc<Semaphore>>,
     order: Vec<ProviderName>,
     registry: Registry,
@@ -329,6 +331,11 @@ impl World {
             clock,
             ids,
             metrics: EngineMetrics::default(),
+            provider_health: Arc::new(ProviderHealth::new(HealthRules {
+                window: Duration::from_secs(300),
+                attempts_min: 10,
+                failures_percent: 50,
+            })),
             polls: HashMap::new(),
             order: providers.iter().map(|provider| provider.name()).collect(),
             registry,
@@ -358,6 +365,7 @@ impl World {
             ids: Arc::clone(&self.ids) as _,
             limits: limits(),
             metrics: self.metrics.clone(),
+            provider_health: Arc::clone(&self.provider_health),
             polls: self.polls.clone(),
             tries: Arc::new(Semaphore::new(64)),
         };

@@ -344,6 +344,7 @@ impl GenerationActor {
                 let provider = attempt.provider.as_str();
                 let labels = AttemptLabels { provider, outcome: attempt.outcome.as_str() };
                 metrics.attempts.get_or_create(&labels).inc();
+                self.env.provider_health.note(attempt.provider, &attempt.outcome);
             }
         }
     }

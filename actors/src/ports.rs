@@ -8,11 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use providers::name::ProviderName;
 use url::Url;
 use uuid::Uuid;
 
 use crate::account::Account;
 use crate::api_key::{ApiKey, KeyStatus, Rotated, Rotation};
+use crate::attempt::AttemptOutcome;
 use crate::batch::{AcceptRefusal, Advance, AdvanceRefusal, DeliveryTried, TryOutcome};
 use crate::generation::{Generation, NewAttempt, NewGeneration};
 use crate::id::{AccountId, ApiKeyId, EndpointId, GenerationId, NodeId};
@@ -101,6 +103,17 @@ pub trait IdempotencyStore: Send + Sync {
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<u64, StoreError>;
+}
+
+/// Attempts across all accounts, for what is counted over providers.
+#[async_trait]
+pub trait AttemptStore: Send + Sync {
+    /// Attempts that ended after `since`, with how they ended; the latest first.
+    async fn list_ended_any_account(
+        &self,
+        since: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<(ProviderName, AttemptOutcome)>, StoreError>;
 }
 
 /// Accounts and their credit, as an operator handles them. Rare units, each a transaction.

@@ -8,6 +8,7 @@ use actors::catalogue::Catalogue;
 use actors::env::{EngineLimits, Env};
 use actors::metrics::EngineMetrics;
 use actors::ports::{CallbackUrls, IdSource, OutputStore};
+use actors::provider_health::ProviderHealth;
 use actors::routing::RouteLimits;
 use anyhow::Context;
 use base64::Engine as _;
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn IdSource>,
     pub(super) metrics: EngineMetrics,
+    pub(super) provider_health: Arc<ProviderHealth>,
 }
 
 /// The engine's ports and limits.
@@ -63,6 +65,7 @@ pub(super) fn env(config: &Config, key: &MasterKey, shared: Shared) -> anyhow::R
         ids: shared.ids,
         limits: limits(config),
         metrics: shared.metrics,
+        provider_health: shared.provider_health,
         polls,
         tries: Arc::new(Semaphore::new(TRIES_IN_FLIGHT_MAX)),
     })

@@ -91,6 +91,15 @@ impl Memory {
         })
     }
 
+    /// Remembers, looks up and forgets an entry that belongs to no key.
+    pub(super) fn probe(&self, now: DateTime<Utc>) -> bool {
+        let nobody: Index = rand::random();
+        self.refused.insert(nobody, now);
+        let found = self.refused.read(&nobody, |until| *until == now);
+        self.refused.remove(&nobody);
+        found == Some(true) && self.refused.read(&nobody, |_| ()).is_none()
+    }
+
     fn known(&self, index: &Index) -> Option<Verified> {
         self.verified.read(index, Verified::clone)
     }

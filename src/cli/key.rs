@@ -204,8 +204,18 @@ async fn list(
             })
         })
         .collect();
-    let titles =
-        ["ID", "NAME", "KEY", "STATUS", "SCOPES", "FROM", "REGION", "EXPIRES", "LAST USED", "A MONTH"];
+    let titles = [
+        "ID",
+        "NAME",
+        "KEY",
+        "STATUS",
+        "SCOPES",
+        "FROM",
+        "REGION",
+        "EXPIRES",
+        "LAST USED",
+        "A MONTH",
+    ];
     let text = table(titles, &rows, "This account has no key.");
     Ok(Answer::new(json!({ "apikeys": documents }), text))
 }

@@ -3,7 +3,7 @@
 use actix_web::web::{self, ServiceConfig, get, head, post};
 use actix_web::{HttpResponse, Resource, Route};
 
-use super::{callbacks, files, generations, health, status};
+use super::{callbacks, files, generations, health, provider_health, service_health, status};
 use crate::error::{ApiError, ErrorCode};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
@@ -22,6 +22,12 @@ pub(super) fn configure(config: &mut ServiceConfig) {
             "/v1/content/generation/cancel/{id}",
             post().to(generations::cancel_generation),
         ))
+        .service(only_get(
+            "/v1/health/inference/providers",
+            get().to(provider_health::get_provider_health),
+        ))
+        .service(only_get("/v1/health/storage", get().to(service_health::get_storage_health)))
+        .service(only_get("/v1/health/cache", get().to(service_health::get_cache_health)))
         .service(only_post(
             "/callbacks/{provider}/{account}/{generation}/{attempt}/{token}",
             post().to(callbacks::take_callback),

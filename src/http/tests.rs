@@ -1,5 +1,6 @@
 //! The API over real connections, with a fake engine behind it.
 
+mod health;
 mod server;
 mod submission;
 

@@ -409,21 +409,28 @@ fn failure(code: Option<&str>, message: Option<&str>) -> Option<Failure> {
     Some(Failure::new(FailureCode::parse(code?)?, message?))
 }
 
-fn attempt(row: AttemptRow) -> Result<Attempt, StoreError> {
-    let name = (row.generation_id, row.number);
-    let corrupt = || StoreError::Corrupt(format!("attempt {} of generation {}", name.1, name.0));
-    let outcome = match (row.outcome.as_str(), row.resolved_at) {
+/// What the columns of an attempt say of its end.
+pub(crate) fn outcome(
+    text: &str,
+    resolved_at: Option<DateTime<Utc>>,
+    code: Option<&str>,
+    message: Option<&str>,
+) -> Option<AttemptOutcome> {
+    Some(match (text, resolved_at) {
         ("pending", None) => AttemptOutcome::Pending,
         ("used", Some(at)) => AttemptOutcome::Used { at },
         ("discarded", Some(at)) => AttemptOutcome::Discarded { at },
         ("canceled", Some(at)) => AttemptOutcome::Canceled { at },
-        ("failed", Some(at)) => AttemptOutcome::Failed {
-            at,
-            failure: failure(row.failure_code.as_deref(), row.failure_message.as_deref())
-                .ok_or_else(corrupt)?,
-        },
-        _ => return Err(corrupt()),
-    };
+        ("failed", Some(at)) => AttemptOutcome::Failed { at, failure: failure(code, message)? },
+        _ => return None,
+    })
+}
+
+fn attempt(row: AttemptRow) -> Result<Attempt, StoreError> {
+    let name = (row.generation_id, row.number);
+    let corrupt = || StoreError::Corrupt(format!("attempt {} of generation {}", name.1, name.0));
+    let (code, message) = (row.failure_code.as_deref(), row.failure_message.as_deref());
+    let outcome = outcome(&row.outcome, row.resolved_at, code, message).ok_or_else(corrupt)?;
     Ok(Attempt {
         number: u32::try_from(row.number).map_err(|_| corrupt())?,
         correlation: row.correlation,

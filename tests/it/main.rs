@@ -10,6 +10,7 @@ mod cancel;
 mod cli;
 mod credits;
 mod generations;
+mod health;
 mod idempotency;
 mod input;
 mod input_files;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use providers::clock::Clock;
 use providers::name::ProviderName::{SandboxInline, SandboxPolling, SandboxWebhook};
 use providers::{
     CallbackError, CancelAnswer, Capabilities, DeliveryMode, Error, JobRef, LookUp, Progress,
@@ -81,6 +82,23 @@ fn a_polled_job_is_awaited_and_its_result_delivered() {
         let writes = world.store.rows().writes.clone();
         let all = [vec![E::AttemptStarted], vec![E::Accepted], vec![E::Accepted, E::Completed]];
         assert_eq!(writes, all);
+    });
+}
+
+#[test]
+fn how_attempts_end_is_held_against_their_providers() {
+    run(async {
+        let (down, up) = (polling(), inline());
+        down.on_submit(Answer::Now(refused(Error::Unavailable)));
+        up.on_submit(Answer::Now(done()));
+        let world = World::start(&[&down, &up]).await;
+        let generation = world.submit().await;
+        assert_eq!(outcomes(&world.ended(generation.id).await), ["failed", "used"]);
+        let counted = |name| {
+            let report = world.provider_health.report(name, world.clock.now());
+            (report.failures, report.successes)
+        };
+        assert_eq!((counted(SandboxPolling), counted(SandboxInline)), ((1, 0), (0, 1)));
     });
 }
 

@@ -12,6 +12,7 @@ use actors::generation::{Generation, NewAttempt, NewGeneration};
 use actors::id::{AccountId, GenerationId, NodeId};
 use actors::idempotency::{Conclusion, Record, RecordKey};
 use actors::ports::{CallbackUrls, GenerationStore, IdempotencyStore, StoreError};
+use actors::provider_health::ProviderHealth;
 use actors::webhook::FileUrls;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -20,6 +21,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use prometheus_client::registry::Registry;
 use providers::RawCallback;
+use providers::name::ProviderName;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -35,6 +37,7 @@ use crate::ids::SystemIds;
 use crate::input_files::InputFiles;
 use crate::metrics::Metrics;
 use crate::secrets::Purpose;
+use crate::storage_probe::StorageProbe;
 
 type Submit = dyn Fn(NewGeneration) -> Result<Generation, SubmitError> + Send + Sync;
 type Cancel = dyn Fn() -> Result<Cancellation, CancelError> + Send + Sync;
@@ -182,6 +185,7 @@ pub(super) struct Server {
     pub(super) keys: Arc<FakeKeys>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) problems: Arc<Mutex<Vec<String>>>,
+    pub(super) provider_health: Arc<ProviderHealth>,
     /// The header of a key with every scope.
     pub(super) bearer: String,
     callbacks: Arc<SignedCallbackUrls>,
@@ -199,6 +203,7 @@ impl Server {
         let auth = Arc::new(auth(&keys, &clock, &config()));
         let (engine, problems) = (Arc::<FakeEngine>::default(), Arc::<Mutex<_>>::default());
         let outputs = Arc::new(InMemory::new());
+        let provider_health = Arc::new(ProviderHealth::new(config().provider_health));
         let base = Url::parse("https://files.example.net").unwrap();
         let token_key = purpose_key(Purpose::CallbackTokens);
         let callbacks = Arc::new(SignedCallbackUrls::new(base.clone(), Some(base), token_key));
@@ -215,6 +220,10 @@ impl Server {
             callbacks: Arc::clone(&callbacks),
             files: FileUrls { base: "https://files.example.net".to_owned() },
             outputs: Arc::clone(&outputs) as Arc<dyn ObjectStore>,
+            provider_health: Arc::clone(&provider_health),
+            configured_providers: [ProviderName::SandboxInline, ProviderName::SandboxPolling]
+                .into(),
+            storage_probe: StorageProbe::new(Arc::clone(&outputs) as _, uuid::Uuid::nil()),
             readiness: Arc::new(FakeReadiness(Arc::clone(&problems))),
             metrics: Metrics::register(&mut Registry::default()),
             body: BodyLimits { bytes_max: 102_400, timeout: Duration::from_millis(300) },
@@ -230,7 +239,18 @@ impl Server {
         let handle = server.handle();
         actix_web::rt::spawn(server);
         let bearer = bearer_of(&plain(1));
-        Self { engine, keys, clock, problems, bearer, callbacks, outputs, address, handle }
+        Self {
+            engine,
+            keys,
+            clock,
+            problems,
+            provider_health,
+            bearer,
+            callbacks,
+            outputs,
+            address,
+            handle,
+        }
     }
 
     pub(super) async fn get(&self, path: &str) -> Reply {
