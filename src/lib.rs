@@ -23,6 +23,8 @@ pub mod identity;
 pub mod error;
 pub mod metrics;
 
+pub mod rate_limit;
+
 pub mod auth;
 pub mod callback_urls;
 pub mod http;
