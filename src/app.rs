@@ -46,6 +46,8 @@ use crate::ids::SystemIds;
 use crate::input_files::InputFiles;
 use crate::metrics::{self, Metrics};
 use crate::outputs::Outputs;
+use crate::rate_limit::RateLimits;
+use crate::request_log::{self, RequestLog, RequestLogParts};
 use crate::secrets::{MasterKey, Purpose};
 use crate::storage_probe::StorageProbe;
 use crate::store::server_lock::DatabaseLock;
@@ -60,6 +62,8 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 const FORGET_PAGE: u32 = 1000;
 /// Most attempts that are read back at start: far more than it takes to judge every provider.
 const ATTEMPTS_MAX: u32 = 100_000;
+/// How often requests that are too old are removed from the log.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// How long the writer may take for what is queued when everybody else has stopped.
 const WRITER_END: Duration = Duration::from_secs(10);
 
@@ -94,6 +98,7 @@ pub struct Running {
     url: String,
     servers: Vec<ServerHandle>,
     auth: Arc<Auth>,
+    request_log: RequestLog,
     /// What is written down or cleaned up from time to time.
     keeping: Vec<JoinHandle<()>>,
     system: System,
@@ -182,6 +187,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
 
     let auth = Arc::new(Auth::start(AuthParts {
         keys: Arc::clone(&store) as Arc<dyn KeyStore>,
+        limits: Arc::new(RateLimits::new(config.plans)),
         clock: Arc::clone(&clock),
         pepper: master_key.derive(Purpose::KeyCache),
         config: &config.auth,
@@ -189,6 +195,14 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         proxies: config.server.trusted_proxies.clone(),
         metrics: http_metrics.auth.clone(),
     })?);
+    let (request_log, write_log) = RequestLog::new(RequestLogParts {
+        store: Arc::clone(&store) as _,
+        ids: Arc::clone(&ids),
+        ip_key: master_key.derive(Purpose::IpHash),
+        queue_max: config.request_log.queue_max,
+        metrics: http_metrics.request_log.clone(),
+    });
+    actix_rt::spawn(write_log);
     let state = Arc::new(AppState {
         engine: Arc::new(system.engine().clone()),
         generations: Arc::clone(&store) as Arc<dyn GenerationStore>,
@@ -196,6 +210,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             store: Arc::clone(&store) as Arc<dyn IdempotencyStore>,
             answer_within: TimeDelta::from_std(config.generation.answer_timeout + ANSWER_SLACK)?,
         },
+        accounts: Arc::clone(&store) as _,
+        requests: Arc::clone(&store) as _,
+        request_log: request_log.clone(),
         catalogue,
         clock: Arc::clone(&clock),
         ids,
@@ -226,8 +243,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         servers.push(serve_operator(listener, registry)?);
     }
     let keeping = vec![
-        actix_rt::spawn(write_last_used(Arc::clone(&auth))),
+        actix_rt::spawn(look_after(Arc::clone(&auth), Arc::clone(&clock))),
         actix_rt::spawn(forget_expired(Arc::clone(&store) as _, Arc::clone(&clock))),
+        actix_rt::spawn(forget_requests(Arc::clone(&store), config.request_log.keep_max, clock)),
     ];
     Ok(Running {
         address,
@@ -236,6 +254,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         url,
         servers,
         auth,
+        request_log,
         keeping,
         system,
         store,
@@ -303,10 +322,11 @@ impl Running {
             task.abort();
             let _ = task.await;
         }
+        self.request_log.finish().await;
         if let Err(error) = self.auth.flush_last_used().await {
             tracing::warn!(%error, "it was not written down when keys were last used");
         }
-        drop(self.auth);
+        drop((self.auth, self.request_log));
         self.system.stop().await;
         // The writer ends when nobody can give it work any more.
         drop((self.store, self.deliveries));
@@ -419,9 +439,11 @@ fn serve_operator(
     Ok(handle)
 }
 
-async fn write_last_used(auth: Arc<Auth>) {
+/// Writes down what authentication has collected, and lets go of what it need not remember.
+async fn look_after(auth: Arc<Auth>, clock: Arc<dyn Clock>) {
     loop {
         sleep(LAST_USED_INTERVAL).await;
+        auth.limits().sweep(clock.now());
         if let Err(error) = auth.flush_last_used().await {
             tracing::warn!(%error, "it was not written down when keys were last used");
         }
@@ -443,6 +465,18 @@ async fn forget_expired(store: Arc<dyn IdempotencyStore>, clock: Arc<dyn Clock>)
                 }
             }
         }
+    }
+}
+
+/// Removes what is too old from the log of requests.
+async fn forget_requests(store: Arc<Store>, keep_max: Duration, clock: Arc<dyn Clock>) {
+    loop {
+        match request_log::forget_old(&*store, keep_max, clock.now()).await {
+            Ok(0) => {}
+            Ok(forgotten) => tracing::info!(forgotten, "old requests were removed from the log"),
+            Err(error) => tracing::warn!(%error, "old requests were not removed from the log"),
+        }
+        sleep(PRUNE_INTERVAL).await;
     }
 }
 

@@ -1,7 +1,8 @@
 //! Who calls, and what they may do.
 //!
 //! The checks run in the order of `spec/contract.md` 4.1: bearer, failures of this address,
-//! the key itself, its lifecycle, its allowlist, its scope. A handler states the scope that it
+//! the key itself, its lifecycle, its allowlist, its scope; then its account's requests are
+//! counted. A handler states the scope that it
 //! needs in its signature, as [`Authorized<S>`], and cannot run without it.
 
 mod bcrypt_pool;
@@ -10,14 +11,17 @@ mod failures;
 mod last_used;
 mod verifier;
 
+use std::cell::OnceCell;
 use std::io;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::http::header::{AUTHORIZATION, HeaderName};
-use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
-use actors::api_key::{ApiKey, PlainKey, Scope};
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, web};
+use actors::account::Plan;
+use actors::api_key::{ApiKey, KeyStatus, PlainKey, Scope};
 use actors::ports::{KeyStore, StoreError};
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
@@ -27,10 +31,11 @@ use providers::clock::Clock;
 use self::bcrypt_pool::BcryptPool;
 use self::failures::{Blocked, Failures};
 use self::last_used::LastUsed;
-use self::verifier::{Memory, NotVerified, Verifier};
+use self::verifier::{Memory, NotVerified, Recognized, Verifier};
 use crate::config::{AuthConfig, TrustedProxies};
 use crate::error::{ApiError, ErrorCode};
 use crate::metrics::{AuthMetrics, AuthOutcome};
+use crate::rate_limit::{RateLimits, TakenRequest, X_LIMIT, X_REMAINING, X_RESET};
 use crate::secrets::PurposeKey;
 
 /// What every `Authorization` header begins with.
@@ -45,12 +50,14 @@ pub struct Auth {
     failures: Failures,
     verifier: Verifier,
     last_used: LastUsed,
+    limits: Arc<RateLimits>,
     metrics: AuthMetrics,
 }
 
 /// What [`Auth`] is made of.
 pub struct AuthParts<'a> {
     pub keys: Arc<dyn KeyStore>,
+    pub limits: Arc<RateLimits>,
     pub clock: Arc<dyn Clock>,
     /// `Purpose::KeyCache`.
     pub pepper: PurposeKey,
@@ -67,7 +74,7 @@ impl Auth {
     /// # Errors
     /// A thread could not be started.
     pub fn start(parts: AuthParts<'_>) -> io::Result<Self> {
-        let AuthParts { keys, clock, pepper, config, region, proxies, metrics } = parts;
+        let AuthParts { keys, limits, clock, pepper, config, region, proxies, metrics } = parts;
         let (waiting, taken) = (metrics.bcrypt_waiting.clone(), metrics.bcrypt_taken.clone());
         let (threads, queue_max) = (config.bcrypt_threads, config.bcrypt_queue_max);
         let pool = BcryptPool::start(threads, queue_max, waiting, taken)?;
@@ -85,8 +92,14 @@ impl Auth {
                 pool,
                 memory: Memory::new(config.cache_max),
             },
+            limits,
             metrics,
         })
+    }
+
+    /// The buckets that requests are counted in.
+    pub fn limits(&self) -> &RateLimits {
+        &self.limits
     }
 
     /// Writes when keys were last used; to be called about once a second, and at the end.
@@ -102,16 +115,15 @@ impl Auth {
         self.verifier.memory.probe(self.clock.now())
     }
 
-    /// Runs all checks. `authorization` is the header as sent.
+    /// Finds out whose request it is. `authorization` is the header as sent.
     ///
     /// # Errors
     /// What the client is to be told.
-    pub async fn authorize(
+    pub async fn authenticate(
         &self,
         authorization: Option<&str>,
         client: IpAddr,
-        scope: Scope,
-    ) -> Result<(Arc<ApiKey>, DateTime<Utc>), ApiError> {
+    ) -> Result<Caller, ApiError> {
         let Some(text) = authorization.and_then(bearer) else {
             return Err(self.refuse(AuthOutcome::Missing, ErrorCode::AuthenticationRequired));
         };
@@ -119,32 +131,41 @@ impl Auth {
         if let Some(blocked) = self.failures.blocked(client, self.clock.now()) {
             return Err(self.too_many(blocked));
         }
-        let (key, outcome) = self.identify(text, client).await?;
-        let now = self.clock.now();
-        if !key.status(now).authenticates() || !key.works_in(&self.region) {
+        let (found, outcome) = self.identify(text, client).await?;
+        let at = self.clock.now();
+        let status = found.row.status(at);
+        if !status.authenticates() || !found.row.works_in(&self.region) {
             return Err(self.fail(client));
         }
-        if !key.allows(client) {
+        Ok(Caller { key: found.row, plan: found.plan, status, client, at, outcome })
+    }
+
+    /// Whether the caller may do what needs this scope, from where it calls and now.
+    ///
+    /// # Errors
+    /// What the client is to be told.
+    pub fn admit(&self, caller: &Caller, scope: Scope) -> Result<TakenRequest, ApiError> {
+        if !caller.key.allows(caller.client) {
             return Err(self.refuse(AuthOutcome::IpNotAllowed, ErrorCode::IpNotAllowed));
         }
-        if !key.scopes.contains(&scope) {
+        if !caller.key.scopes.contains(&scope) {
             return Err(self.refuse(AuthOutcome::NoScope, ErrorCode::InsufficientPermissions));
         }
-        self.last_used.note(key.id, now);
-        self.metrics.count(outcome);
-        Ok((key, now))
+        self.last_used.note(caller.key.id, caller.at);
+        self.metrics.count(caller.outcome);
+        Ok(self.limits.take_request(caller.key.account_id, caller.plan, caller.at)?)
     }
 
     async fn identify(
         &self,
         text: &str,
         client: IpAddr,
-    ) -> Result<(Arc<ApiKey>, AuthOutcome), ApiError> {
+    ) -> Result<(Recognized, AuthOutcome), ApiError> {
         // A typing mistake costs no look-up and no bcrypt (`spec/faults.md` B9).
         let Some(key) = PlainKey::parse(text) else { return Err(self.fail(client)) };
         match self.verifier.recognize(key).await {
-            Ok(found) if found.cached => Ok((found.row, AuthOutcome::Cached)),
-            Ok(found) => Ok((found.row, AuthOutcome::Verified)),
+            Ok(found) if found.cached => Ok((found, AuthOutcome::Cached)),
+            Ok(found) => Ok((found, AuthOutcome::Verified)),
             Err(NotVerified::Unknown) => Err(self.fail(client)),
             Err(NotVerified::Busy) => {
                 self.metrics.count(AuthOutcome::Busy);
@@ -169,12 +190,11 @@ impl Auth {
     }
 
     fn too_many(&self, blocked: Blocked) -> ApiError {
-        let header = HeaderName::from_static;
         self.refuse(AuthOutcome::Limited, ErrorCode::AuthRateLimited)
             .retry_after(blocked.retry_after)
-            .header(header("x-ratelimit-limit"), blocked.limit)
-            .header(header("x-ratelimit-remaining"), 0)
-            .header(header("x-ratelimit-reset"), blocked.reset)
+            .header(X_LIMIT, blocked.limit)
+            .header(X_REMAINING, 0)
+            .header(X_RESET, blocked.reset)
     }
 
     /// The address of the client: of the peer, unless that is one of our proxies
@@ -196,12 +216,48 @@ fn bearer(header: &str) -> Option<&str> {
     header.starts_with(BEARER).then(|| &header["Bearer ".len()..])
 }
 
-/// A request whose key carries the scope `S`.
+/// Whose request it is: a good key, of which nobody has asked yet what it may do.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub key: Arc<ApiKey>,
+    pub plan: Plan,
+    /// Active or rotated.
+    pub status: KeyStatus,
+    /// From where it calls.
+    pub client: IpAddr,
+    /// When it was recognized.
+    pub at: DateTime<Utc>,
+    outcome: AuthOutcome,
+}
+
+/// Where it is left, for what follows the answer, who called, and on which route. One for each
+/// request, in its extensions; stays empty when nobody was recognized.
+#[derive(Debug, Clone, Default)]
+pub struct Identified(Rc<OnceCell<(Caller, String)>>);
+
+impl Identified {
+    /// The caller and the template of the route.
+    pub fn get(&self) -> Option<&(Caller, String)> {
+        self.0.get()
+    }
+
+    fn note(request: &HttpRequest, caller: &Caller) {
+        if let Some(identified) = request.extensions().get::<Self>() {
+            let route = request.match_pattern().unwrap_or_default();
+            // A handler with two of these would identify the same caller twice.
+            let _ = identified.0.set((caller.clone(), route));
+        }
+    }
+}
+
+/// A request whose key carries the scope `S`, and which was counted.
 #[derive(Debug)]
 pub struct Authorized<S> {
     pub key: Arc<ApiKey>,
     /// When the checks were passed; also the last use of the key.
     pub at: DateTime<Utc>,
+    /// What counting it took.
+    pub taken: TakenRequest,
     scope: PhantomData<S>,
 }
 
@@ -235,8 +291,10 @@ impl<S: RequiredScope> FromRequest for Authorized<S> {
                 .ok_or_else(|| ApiError::internal("the server was wired without Auth"))?;
             let header = request.headers().get(AUTHORIZATION).and_then(|it| it.to_str().ok());
             let client = auth.client(&request);
-            let (key, at) = auth.authorize(header, client, S::SCOPE).await?;
-            Ok(Self { key, at, scope: PhantomData })
+            let caller = auth.authenticate(header, client).await?;
+            Identified::note(&request, &caller);
+            let taken = auth.admit(&caller, S::SCOPE)?;
+            Ok(Self { key: caller.key, at: caller.at, taken, scope: PhantomData })
         }
         .boxed_local()
     }

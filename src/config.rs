@@ -44,6 +44,7 @@ pub struct Config {
     pub sandbox: SandboxConfig,
     pub catalogue: CatalogueConfig,
     pub limits: LimitsConfig,
+    pub request_log: RequestLogConfig,
     pub plans: Plans,
     pub secrets: SecretsConfig,
     pub log: LogConfig,
@@ -165,6 +166,12 @@ pub struct LimitsConfig {
 }
 
 #[derive(Debug, Clone)]
+pub struct RequestLogConfig {
+    pub queue_max: usize,
+    pub keep_max: Duration,
+}
+
+#[derive(Debug, Clone)]
 pub struct SecretsConfig {
     /// 64 hexadecimal digits; absent: the file in the data directory.
     pub master_key: Option<SecretString>,
@@ -239,6 +246,10 @@ impl Config {
             },
             catalogue: CatalogueConfig { directory: reader.path("catalogue.directory") },
             limits: LimitsConfig { keys_max: reader.integer("limits.keys_max", 1..=100_000) },
+            request_log: RequestLogConfig {
+                queue_max: reader.integer("request_log.queue_max", 1..=10_000_000),
+                keep_max: reader.millis("request_log.keep_max_ms", 1000..=366 * DAY_MS),
+            },
             plans: Plans::new(|plan| plan_limits(&mut reader, plan)),
             secrets: SecretsConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),

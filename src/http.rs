@@ -3,6 +3,7 @@
 //! `routes` is the table of contents; `frame` is what every request passes. A handler extracts,
 //! calls one use case, and converts.
 
+mod account;
 mod body;
 mod callbacks;
 mod cors;
@@ -14,11 +15,14 @@ mod health;
 mod idempotency;
 mod input_files;
 mod provider_health;
+mod rate_limit;
 mod record;
+mod request_log;
 mod routes;
 mod service_health;
 mod status;
 mod unread;
+mod usage;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,7 +37,7 @@ use actors::engine::{
 };
 use actors::generation::{Generation, NewGeneration};
 use actors::id::{AccountId, GenerationId};
-use actors::ports::{GenerationStore, IdSource};
+use actors::ports::{AccountStore, GenerationStore, IdSource, RequestLogStore};
 use actors::provider_health::ProviderHealth;
 use actors::webhook::FileUrls;
 use async_trait::async_trait;
@@ -49,6 +53,7 @@ use crate::auth::Auth;
 use crate::callback_urls::SignedCallbackUrls;
 use crate::input_files::InputFiles;
 use crate::metrics::Metrics;
+use crate::request_log::RequestLog;
 use crate::storage_probe::StorageProbe;
 
 /// What handlers work with. One per process, shared by all workers.
@@ -56,6 +61,11 @@ pub struct AppState {
     pub engine: Arc<dyn Generating>,
     pub generations: Arc<dyn GenerationStore>,
     pub idempotency: Idempotency,
+    pub accounts: Arc<dyn AccountStore>,
+    /// Where usage is read.
+    pub requests: Arc<dyn RequestLogStore>,
+    /// Where answered requests go.
+    pub request_log: RequestLog,
     pub catalogue: Arc<Catalogue>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,

@@ -28,6 +28,7 @@ pub mod rate_limit;
 pub mod auth;
 pub mod callback_urls;
 pub mod http;
+pub mod request_log;
 
 pub mod app;
 pub mod bench;

@@ -28,6 +28,16 @@ const UNMATCHED: &str = "unmatched";
 pub struct Metrics {
     requests: Family<RequestLabels, Histogram>,
     pub auth: AuthMetrics,
+    pub request_log: RequestLogMetrics,
+}
+
+/// What the log of requests measures.
+#[derive(Debug, Clone, Default)]
+pub struct RequestLogMetrics {
+    /// Requests that were written.
+    pub written: Counter,
+    /// Requests that were not, because too many waited or the database refused them.
+    pub dropped: Counter,
 }
 
 /// What authentication measures.
@@ -119,7 +129,18 @@ impl Metrics {
             "API keys that a bcrypt thread was asked about",
             auth.bcrypt_taken.clone(),
         );
-        Self { requests, auth }
+        let request_log = RequestLogMetrics::default();
+        registry.register(
+            "babysea_request_log_written",
+            "Requests that were written to the log",
+            request_log.written.clone(),
+        );
+        registry.register(
+            "babysea_request_log_dropped",
+            "Requests that are missing in the log and in usage",
+            request_log.dropped.clone(),
+        );
+        Self { requests, auth, request_log }
     }
 
     /// Takes an answered request in. `route` is the template that matched.

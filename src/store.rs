@@ -15,6 +15,7 @@ mod idempotency;
 mod in_flight;
 mod keys;
 mod ledger;
+mod request_log;
 mod rowset;
 pub mod server_lock;
 mod spendings;

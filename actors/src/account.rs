@@ -88,6 +88,17 @@ impl Plan {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|plan| plan.as_str() == text)
     }
+
+    /// For how many days its requests stay in the log (`spec/contract.md` 12.3).
+    pub fn log_days(self) -> u64 {
+        match self {
+            Self::Free => 1,
+            Self::Starter => 7,
+            Self::Pro => 30,
+            Self::Scale => 180,
+            Self::Enterprise => 365,
+        }
+    }
 }
 
 /// What a plan allows (`spec/contract.md` 6.1, 12.3; the caps on generations in flight are

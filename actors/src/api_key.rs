@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::account::Plan;
 use crate::id::{AccountId, ApiKeyId};
 use crate::spending::Spending;
 
@@ -48,6 +49,15 @@ pub struct ApiKey {
     pub last_used_at: Option<DateTime<Utc>>,
     /// What it may spend in a month, and what it has.
     pub spending: Spending,
+}
+
+/// A key with what its account may do: all that a request which presents it is judged by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// The key.
+    pub key: ApiKey,
+    /// The plan of its account.
+    pub plan: Plan,
 }
 
 /// The state that a key authenticates in: `active -> rotated -> expired`, or `revoked`.

@@ -22,6 +22,8 @@ pub struct Attempt {
     pub submitted_at: DateTime<Utc>,
     /// When we stop waiting for it.
     pub deadline_at: DateTime<Utc>,
+    /// What it is estimated to cost, in millionths of a credit.
+    pub estimated_cost_microcredits: i64,
     /// The provider's job; absent while we do not know that it was accepted.
     pub job: Option<JobRef>,
     /// What became of it.

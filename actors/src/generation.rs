@@ -548,6 +548,8 @@ impl Generation {
             raw_model: new.raw_model,
             submitted_at: new.at,
             deadline_at: new.deadline_at,
+            // Every provider of a model is priced alike.
+            estimated_cost_microcredits: self.amount.microcredits(),
             job: None,
             outcome: AttemptOutcome::Pending,
         });

@@ -18,11 +18,13 @@ pub mod generation;
 pub mod idempotency;
 pub mod input;
 pub mod ledger;
+pub mod logged_request;
 pub mod pricing;
 pub mod provider_health;
 pub mod retry;
 pub mod routing;
 pub mod spending;
+pub mod usage;
 pub mod webhook;
 
 pub mod env;

@@ -68,6 +68,11 @@ impl Credits {
         self.0
     }
 
+    /// In millionths of a credit, the unit of costs.
+    pub fn microcredits(self) -> i64 {
+        self.0.saturating_mul(1000)
+    }
+
     /// The sum, or `None` above [`Credits::MAX`].
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let sum = self.0.checked_add(other.0)?;

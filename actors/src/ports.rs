@@ -12,15 +12,17 @@ use providers::name::ProviderName;
 use url::Url;
 use uuid::Uuid;
 
-use crate::account::Account;
-use crate::api_key::{ApiKey, KeyStatus, Rotated, Rotation};
+use crate::account::{Account, Plan};
+use crate::api_key::{ApiKey, Credential, KeyStatus, Rotated, Rotation};
 use crate::attempt::AttemptOutcome;
 use crate::batch::{AcceptRefusal, Advance, AdvanceRefusal, DeliveryTried, TryOutcome};
 use crate::generation::{Generation, NewAttempt, NewGeneration};
 use crate::id::{AccountId, ApiKeyId, EndpointId, GenerationId, NodeId};
 use crate::idempotency::{Conclusion, Record, RecordKey};
 use crate::ledger::LedgerEntry;
+use crate::logged_request::LoggedRequest;
 use crate::money::Credits;
+use crate::usage::{Usage, UsageWindow};
 use crate::webhook::{WebhookDelivery, WebhookEndpoint};
 
 /// Makes ids.
@@ -209,10 +211,10 @@ pub trait KeyStore: Send + Sync {
     async fn list_keys_by_prefix_any_account(
         &self,
         prefix: &str,
-    ) -> Result<Vec<ApiKey>, StoreError>;
+    ) -> Result<Vec<Credential>, StoreError>;
 
     /// Reads one.
-    async fn find_key_any_account(&self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
+    async fn find_key_any_account(&self, id: ApiKeyId) -> Result<Option<Credential>, StoreError>;
 
     /// Every key of an account, newest first.
     async fn list_keys(&self, account_id: AccountId) -> Result<Vec<ApiKey>, StoreError>;
@@ -265,6 +267,26 @@ pub enum KeyRefusal {
     /// The account has as many keys as it may.
     #[error("the account already has {0} keys")]
     TooMany(u32),
+}
+
+/// The log of authenticated requests, and what it adds up to.
+#[async_trait]
+pub trait RequestLogStore: Send + Sync {
+    /// Writes requests, and counts them into their days, together. A request whose key has been
+    /// deleted is only counted. May be repeated with the same requests: they are counted once.
+    async fn log_requests(&self, requests: Vec<LoggedRequest>) -> Result<(), StoreError>;
+
+    /// Removes up to `limit` requests that are older than their account's plan keeps them, and
+    /// answers how many. Their days stay counted.
+    async fn forget_requests_any_account(
+        &self,
+        plan: Plan,
+        before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
+
+    /// What an account has used since the window's first day.
+    async fn usage(&self, account_id: AccountId, window: UsageWindow) -> Result<Usage, StoreError>;
 }
 
 /// Webhook endpoints, as an operator handles them.

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use actors::api_key::{PREFIX_LENGTH, Rotated, Rotation};
+use actors::account::Plan;
+use actors::api_key::{Credential, PREFIX_LENGTH, Rotated, Rotation};
 use actors::id::{AccountId, ApiKeyId};
 use actors::money::Credits;
 use actors::ports::KeyRefusal;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::config::{Config, Overrides};
+use crate::rate_limit::RateLimits;
 use crate::secrets::{MasterKey, Purpose};
 
 /// A time that a test moves.
@@ -41,6 +43,8 @@ impl Clock for ManualClock {
 #[derive(Default)]
 pub(crate) struct FakeKeys {
     pub(crate) rows: Mutex<Vec<ApiKey>>,
+    /// Of every account; none is enterprise.
+    pub(crate) plan: Mutex<Option<Plan>>,
     pub(crate) look_ups: AtomicUsize,
     pub(crate) reads: AtomicUsize,
     pub(crate) touched: Mutex<Vec<(ApiKeyId, DateTime<Utc>)>>,
@@ -51,6 +55,11 @@ impl FakeKeys {
     /// Changes the only row, or the row of that number.
     pub(crate) fn change(&self, number: usize, change: impl FnOnce(&mut ApiKey)) {
         change(&mut self.rows.lock().unwrap()[number]);
+    }
+
+    fn credential(&self, key: &ApiKey) -> Credential {
+        let plan = self.plan.lock().unwrap().unwrap_or(Plan::Enterprise);
+        Credential { key: key.clone(), plan }
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -96,17 +105,19 @@ impl KeyStore for FakeKeys {
     async fn list_keys_by_prefix_any_account(
         &self,
         prefix: &str,
-    ) -> Result<Vec<ApiKey>, StoreError> {
+    ) -> Result<Vec<Credential>, StoreError> {
         self.look_ups.fetch_add(1, Ordering::Relaxed);
         self.check()?;
         let rows = self.rows.lock().unwrap();
-        Ok(rows.iter().filter(|row| row.prefix == prefix).cloned().collect())
+        let found = rows.iter().filter(|row| row.prefix == prefix);
+        Ok(found.map(|row| self.credential(row)).collect())
     }
 
-    async fn find_key_any_account(&self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+    async fn find_key_any_account(&self, id: ApiKeyId) -> Result<Option<Credential>, StoreError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.check()?;
-        Ok(self.rows.lock().unwrap().iter().find(|row| row.id == id).cloned())
+        let rows = self.rows.lock().unwrap();
+        Ok(rows.iter().find(|row| row.id == id).map(|row| self.credential(row)))
     }
 
     async fn touch_keys(&self, used: Vec<(ApiKeyId, DateTime<Utc>)>) -> Result<(), StoreError> {
@@ -171,6 +182,7 @@ pub(crate) fn purpose_key(purpose: Purpose) -> PurposeKey {
 
 pub(crate) fn auth(keys: &Arc<FakeKeys>, clock: &Arc<ManualClock>, config: &Config) -> Auth {
     Auth::start(AuthParts {
+        limits: Arc::new(RateLimits::new(config.plans)),
         keys: Arc::clone(keys) as _,
         clock: Arc::clone(clock) as _,
         pepper: purpose_key(Purpose::KeyCache),

@@ -36,14 +36,19 @@ impl Setting {
 
     async fn present_from(&self, key: &PlainKey, client: &str) -> Result<Arc<ApiKey>, ErrorCode> {
         let (header, client) = (bearer_of(key), client.parse().unwrap());
-        let authorized = self.auth.authorize(Some(&header), client, SCOPE).await;
-        authorized.map(|(key, _)| key).map_err(|error| error.code())
+        let caller = self.authorize(Some(&header), client).await;
+        caller.map(|caller| caller.key).map_err(|error| error.code())
     }
 
     async fn send(&self, header: Option<&str>) -> Result<(), ErrorCode> {
         let client = IpAddr::from([192, 0, 2, 1]);
-        let authorized = self.auth.authorize(header, client, SCOPE).await;
-        authorized.map(drop).map_err(|error| error.code())
+        self.authorize(header, client).await.map(drop).map_err(|error| error.code())
+    }
+
+    async fn authorize(&self, header: Option<&str>, client: IpAddr) -> Result<Caller, ApiError> {
+        let caller = self.auth.authenticate(header, client).await?;
+        self.auth.admit(&caller, SCOPE)?;
+        Ok(caller)
     }
 
     fn look_ups(&self) -> usize {
@@ -223,7 +228,7 @@ async fn a_limited_client_is_told_when_to_come_back() {
     setting.clock.forward(18_000);
     let client = IpAddr::from([192, 0, 2, 1]);
     let header = bearer_of(&plain(1));
-    let error = setting.auth.authorize(Some(&header), client, SCOPE).await.unwrap_err();
+    let error = setting.authorize(Some(&header), client).await.unwrap_err();
     let mut headers = actix_web::http::header::HeaderMap::new();
     error.put_headers(&mut headers);
     let read = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
@@ -275,4 +280,46 @@ async fn last_uses_are_collected_and_survive_a_store_that_fails() {
     setting.auth.flush_last_used().await.unwrap();
     let touched = setting.keys.touched.lock().unwrap().clone();
     assert_eq!(touched, [(row.id, setting.clock.now())]);
+}
+
+#[actix_web::test]
+async fn all_keys_of_an_account_share_its_plan_and_a_change_of_it_counts_within_the_recheck_time() {
+    let setting = Setting::new();
+    let mut second = row(&plain(2));
+    second.account_id = setting.keys.rows.lock().unwrap()[0].account_id;
+    setting.keys.rows.lock().unwrap().push(second);
+    *setting.keys.plan.lock().unwrap() = Some(Plan::Free);
+    for number in 0..30 {
+        assert!(setting.present(&plain(1 + number % 2)).await.is_ok(), "{number}");
+    }
+    for key in [plain(1), plain(2)] {
+        assert_eq!(setting.present(&key).await, Err(ErrorCode::RateLimitExceeded));
+    }
+    *setting.keys.plan.lock().unwrap() = Some(Plan::Starter);
+    setting.clock.forward(499);
+    assert_eq!(setting.present(&plain(1)).await, Err(ErrorCode::RateLimitExceeded));
+    setting.clock.forward(1);
+    for number in 0..30 {
+        assert!(setting.present(&plain(1 + number % 2)).await.is_ok(), "{number}");
+    }
+    assert_eq!(setting.present(&plain(1)).await, Err(ErrorCode::RateLimitExceeded));
+}
+
+#[actix_web::test]
+async fn what_a_key_may_not_do_does_not_count() {
+    let setting = Setting::with(|config| {
+        config.plans = actors::account::Plans::new(|plan| actors::account::PlanLimits {
+            requests_per_minute: 1,
+            ..config.plans.limits(plan)
+        });
+    });
+    setting.keys.change(0, |row| row.scopes = vec![Scope::HealthRead]);
+    for _ in 0..3 {
+        let refused = setting.present(&plain(1)).await;
+        assert_eq!(refused, Err(ErrorCode::InsufficientPermissions));
+    }
+    setting.keys.change(0, |row| row.scopes = Scope::ALL.to_vec());
+    setting.clock.forward(500);
+    assert!(setting.present(&plain(1)).await.is_ok());
+    assert_eq!(setting.present(&plain(1)).await, Err(ErrorCode::RateLimitExceeded));
 }

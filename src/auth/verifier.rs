@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actors::api_key::{ApiKey, PlainKey};
+use actors::account::Plan;
+use actors::api_key::{ApiKey, Credential, PlainKey};
 use actors::ports::{KeyStore, StoreError};
 use chrono::{DateTime, Utc};
 use dashmap::DashMap;
@@ -49,10 +50,11 @@ pub(super) struct Memory {
     flights: DashMap<Index, watch::Receiver<Option<Outcome>>>,
 }
 
-/// A verified key, and when its row was read.
+/// A verified key with its account's plan, and when they were read.
 #[derive(Clone)]
 struct Verified {
     row: Arc<ApiKey>,
+    plan: Plan,
     read_at: DateTime<Utc>,
 }
 
@@ -62,6 +64,8 @@ type Outcome = Option<Verified>;
 /// A key, and what it took to recognize it.
 pub(super) struct Recognized {
     pub(super) row: Arc<ApiKey>,
+    /// What its account is entitled to.
+    pub(super) plan: Plan,
     /// Whether it was known.
     pub(super) cached: bool,
 }
@@ -114,9 +118,9 @@ impl Verifier {
     pub(super) async fn recognize(&self, key: PlainKey) -> Result<Recognized, NotVerified> {
         let index = self.pepper.mac(key.expose().as_bytes());
         if let Some(known) = self.memory.known(&index)
-            && let Some(row) = self.freshen(index, known).await?
+            && let Some(known) = self.freshen(index, known).await?
         {
-            return Ok(Recognized { row, cached: true });
+            return Ok(Recognized { row: known.row, plan: known.plan, cached: true });
         }
         let now = self.clock.now();
         if self.memory.is_refused(&index, now) {
@@ -133,27 +137,22 @@ impl Verifier {
         let verified = self.verify(index, key, candidates, now).await?;
         let verified = verified.ok_or(NotVerified::Unknown)?;
         // The queue may have been long.
-        let row = self.freshen(index, verified).await?.ok_or(NotVerified::Unknown)?;
-        Ok(Recognized { row, cached: false })
+        let fresh = self.freshen(index, verified).await?.ok_or(NotVerified::Unknown)?;
+        Ok(Recognized { row: fresh.row, plan: fresh.plan, cached: false })
     }
 
-    /// The row of a verified key as it was at most `recheck` ago, or `None` when it is gone.
-    async fn freshen(
-        &self,
-        index: Index,
-        known: Verified,
-    ) -> Result<Option<Arc<ApiKey>>, StoreError> {
+    /// A verified key as it was at most `recheck` ago, or `None` when it is gone.
+    async fn freshen(&self, index: Index, known: Verified) -> Result<Option<Verified>, StoreError> {
         let now = self.clock.now();
         // Compared both ways: a clock set back must not make a row good for ever.
         if known.read_at <= now && now < known.read_at + self.recheck {
-            return Ok(Some(known.row));
+            return Ok(Some(known));
         }
         match self.keys.find_key_any_account(known.row.id).await? {
-            Some(row) if row.hash == known.row.hash => {
-                let row = Arc::new(row);
-                let verified = Verified { row: Arc::clone(&row), read_at: now };
-                self.memory.verified.insert(index, verified);
-                Ok(Some(row))
+            Some(Credential { key, plan }) if key.hash == known.row.hash => {
+                let verified = Verified { row: Arc::new(key), plan, read_at: now };
+                self.memory.verified.insert(index, verified.clone());
+                Ok(Some(verified))
             }
             Some(_) | None => {
                 self.memory.verified.remove(&index);
@@ -168,7 +167,7 @@ impl Verifier {
         &self,
         index: Index,
         key: PlainKey,
-        candidates: Vec<ApiKey>,
+        candidates: Vec<Credential>,
         read_at: DateTime<Utc>,
     ) -> Result<Outcome, NotVerified> {
         let mut outcome = match self.memory.flights.entry(index) {
@@ -199,7 +198,7 @@ fn fly(
     memory: &Memory,
     index: Index,
     key: &PlainKey,
-    candidates: Vec<ApiKey>,
+    candidates: Vec<Credential>,
     read_at: DateTime<Utc>,
     sender: &watch::Sender<Option<Outcome>>,
 ) {
@@ -213,8 +212,8 @@ fn fly(
     let landing = Landing(memory, index);
     let outcome = candidates
         .into_iter()
-        .find(|row| matches(key, row))
-        .map(|row| Verified { row: Arc::new(row), read_at });
+        .find(|candidate| matches(key, &candidate.key))
+        .map(|found| Verified { row: Arc::new(found.key), plan: found.plan, read_at });
     match &outcome {
         Some(verified) => memory.verified.insert(index, verified.clone()),
         None => memory.refused.insert(index, read_at + REFUSED_FOR),

@@ -146,7 +146,8 @@ impl KeyCommand {
 const NO_SUCH_KEY: &str = "no such key";
 
 async fn find(context: &Context, id: ApiKeyId) -> anyhow::Result<ApiKey> {
-    context.store.find_key_any_account(id).await?.context(NO_SUCH_KEY)
+    let found = context.store.find_key_any_account(id).await?.context(NO_SUCH_KEY)?;
+    Ok(found.key)
 }
 
 async fn rotate(context: &Context, id: ApiKeyId, grace_hours: u32) -> anyhow::Result<Answer> {

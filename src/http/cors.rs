@@ -18,10 +18,10 @@ const HEADERS: HeaderValue = HeaderValue::from_static(
     "Authorization, Accept, Content-Type, Idempotency-Key, X-BabySea-SDK-Name, \
      X-BabySea-SDK-Version, X-BabySea-SDK-Runtime, X-BabySea-SDK-Runtime-Version",
 );
-/// What official clients read (0.3 rule 12), and the request id.
+/// What official clients read (0.3 rule 12), the same as the IETF drafts it, and the request id.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, \
-     Idempotency-Replayed, X-Request-Id",
+     RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-Id",
 );
 /// Seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");

@@ -133,6 +133,8 @@ pub(super) fn failure(error: &ApiError, request_id: &RequestId) -> HttpResponse 
     let body = ErrorOut { status: "error", request_id: &request_id.0, error: error.to_json() };
     let mut response = private(&mut response).json(body);
     error.put_headers(response.headers_mut());
+    // For the log.
+    response.extensions_mut().insert(error.code());
     response
 }
 

@@ -1,8 +1,8 @@
-//! What every request passes on its way in and out: its id, CORS, the error envelope, the
-//! latency, and the net below a panic.
+//! What every request passes on its way in and out: its id, CORS, the error envelope, the limits
+//! of its account, the latency, the log, and the net below a panic.
 
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -13,7 +13,8 @@ use futures_util::FutureExt;
 
 use super::envelope::{REQUEST_ID, RequestId, failure};
 use super::unread::Unread;
-use super::{AppState, cors};
+use super::{AppState, cors, rate_limit, request_log};
+use crate::auth::{Auth, Identified};
 use crate::error::{ApiError, ErrorCode};
 
 /// The outermost middleware.
@@ -22,23 +23,14 @@ pub(super) async fn frame(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
-    let id = RequestId::fresh();
-    request.extensions_mut().insert(id.clone());
-    let frame = Frame { id, opens: cors::covers(request.path()) };
-    let metrics = request.app_data::<web::Data<AppState>>().map(|it| it.metrics.clone());
+    let frame = Frame::around(&request);
     let method = request.method().clone();
     let unread = Unread::hold(&mut request);
     let (route, response) = match cors::preflight(&request) {
         Some(preflight) => (None, Ok(request.into_response(preflight))),
         None => answer(&frame, request, next).await,
     };
-    if let Some(metrics) = metrics {
-        let status = match &response {
-            Ok(response) => response.status(),
-            Err(error) => error.as_response_error().status_code(),
-        };
-        metrics.observe(route, &method, status, began.elapsed());
-    }
+    frame.note(route, &method, &response, began.elapsed());
     response.map(|response| response.map_into_boxed_body()).map(|mut response| {
         frame.finish(response.response_mut());
         match unread {
@@ -70,12 +62,44 @@ async fn answer(
 }
 
 /// What the answer to one request needs.
+#[derive(Clone)]
 struct Frame {
     id: RequestId,
     opens: bool,
+    identified: Identified,
+    state: Option<web::Data<AppState>>,
+    auth: Option<web::Data<Auth>>,
 }
 
 impl Frame {
+    /// Leaves in the request what the extractors look for there.
+    fn around(request: &ServiceRequest) -> Self {
+        let frame = Self {
+            id: RequestId::fresh(),
+            opens: cors::covers(request.path()),
+            identified: Identified::default(),
+            state: request.app_data::<web::Data<AppState>>().cloned(),
+            auth: request.app_data::<web::Data<Auth>>().cloned(),
+        };
+        request.extensions_mut().insert(frame.id.clone());
+        request.extensions_mut().insert(frame.identified.clone());
+        frame
+    }
+
+    /// Takes an answered request into the metrics and, when somebody was recognized, the log.
+    fn note(&self, route: Option<String>, method: &Method, answer: &Answer, took: Duration) {
+        let Some(state) = &self.state else { return };
+        let status = match answer {
+            Ok(response) => response.status(),
+            Err(error) => error.as_response_error().status_code(),
+        };
+        state.metrics.observe(route, method, status, took);
+        if let Some(identified) = self.identified.get() {
+            let response = answer.as_ref().ok();
+            state.request_log.note(request_log::answered(identified, method, response, took));
+        }
+    }
+
     /// Puts the envelope around whatever went wrong inside.
     fn explain(&self, response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         let Some(error) = response.response().error() else { return response };
@@ -102,7 +126,7 @@ impl Frame {
     /// There is no request left to answer, so the error carries the whole answer.
     fn lost(&self, reason: &str, method: &Method, path: &str) -> Error {
         tracing::error!(request_id = self.id.0, %method, path, reason, "a handler panicked");
-        Lost(Self { id: self.id.clone(), opens: self.opens }).into()
+        Lost(self.clone()).into()
     }
 
     fn finish(&self, response: &mut HttpResponse) {
@@ -110,6 +134,13 @@ impl Frame {
         headers.insert(REQUEST_ID, self.id.header());
         if self.opens {
             cors::open(headers);
+        }
+        if let (Some(state), Some(auth), Some((caller, route))) =
+            (&self.state, &self.auth, self.identified.get())
+        {
+            let account_id = caller.key.account_id;
+            let standings = auth.limits().standings(account_id, caller.plan, state.clock.now());
+            rate_limit::put(headers, route, &standings);
         }
     }
 }

@@ -22,6 +22,7 @@ use super::record::{provider_order, record};
 use super::{AppState, body, idempotency, input_files};
 use crate::auth::{Authorized, GenerationDelete, GenerationRead, GenerationWrite};
 use crate::error::{ApiError, ErrorCode};
+use crate::rate_limit::TakenRequest;
 
 pub(super) async fn create_image_generation(
     caller: Authorized<GenerationWrite>,
@@ -30,7 +31,7 @@ pub(super) async fn create_image_generation(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Prepared, ApiError> {
-    let asked = Asked { state: &state, key: &caller.key, request: &request };
+    let asked = Asked { state: &state, key: &caller.key, taken: &caller.taken, request: &request };
     create_generation(asked, MediaKind::Image, &model, payload).await
 }
 
@@ -41,7 +42,7 @@ pub(super) async fn create_video_generation(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Prepared, ApiError> {
-    let asked = Asked { state: &state, key: &caller.key, request: &request };
+    let asked = Asked { state: &state, key: &caller.key, taken: &caller.taken, request: &request };
     create_generation(asked, MediaKind::Video, &model, payload).await
 }
 
@@ -50,6 +51,7 @@ pub(super) async fn create_video_generation(
 struct Asked<'a> {
     state: &'a AppState,
     key: &'a ApiKey,
+    taken: &'a TakenRequest,
     request: &'a HttpRequest,
 }
 
@@ -60,7 +62,7 @@ async fn create_generation(
     model: &str,
     payload: Payload,
 ) -> Result<Prepared, ApiError> {
-    let Asked { state, key, request } = asked;
+    let Asked { state, key, taken, request } = asked;
     let body = body::read(request, payload, state.body).await?;
     let body = parse_body(&body).map_err(|problem| refuse_input(vec![problem]))?;
     let model = find_model(state, media, model)?;
@@ -72,13 +74,19 @@ async fn create_generation(
     {
         return Ok(earlier);
     }
+    let permit = taken.take_generation(state.clock.now())?;
     input_files::check(state, key.account_id, &input).await?;
     let new = new_generation(asked, model, input, claim.clone())?;
     let generation = match (state.engine.submit(new).await, &claim) {
         (Err(SubmitError::Refused(AcceptRefusal::Claimed(record))), Some(claim)) => {
             // Somebody was faster since we looked.
+            permit.give_back_generation();
             let earlier = idempotency::repeat(state, request, claim, *record).await?;
             return earlier.ok_or_else(idempotency::running);
+        }
+        (Err(refused @ SubmitError::Refused(AcceptRefusal::TooManyInFlight { .. })), _) => {
+            permit.give_back();
+            return Err(refused.into());
         }
         (submitted, _) => submitted?,
     };

@@ -3,12 +3,17 @@
 use actix_web::web::{self, ServiceConfig, get, head, post};
 use actix_web::{HttpResponse, Resource, Route};
 
-use super::{callbacks, files, generations, health, provider_health, service_health, status};
+use super::{
+    account, callbacks, files, generations, health, provider_health, service_health, status, usage,
+};
 use crate::error::{ApiError, ErrorCode};
 
 pub(super) fn configure(config: &mut ServiceConfig) {
     config
         .service(only_get("/v1/status", get().to(status::get_status)))
+        .service(only_get("/v1/usage", get().to(usage::get_usage)))
+        .service(only_get("/v1/user/account", get().to(account::get_account)))
+        .service(only_get("/v1/user/billing", get().to(account::get_billing)))
         .service(only_post(
             "/v1/generate/image/{model:.*}",
             post().to(generations::create_image_generation),

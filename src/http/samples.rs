@@ -1,7 +1,9 @@
-//! Generations in every state, for tests. The first is the one of `spec/contract.md` 13.
+//! Generations in every state, an account and its usage, for tests: those of
+//! `spec/contract.md` 13.
 
 use std::time::Duration;
 
+use actors::account::{Account, AccountKind, Plan};
 use actors::catalogue::PriceSource;
 use actors::failure::{Failure, FailureCode};
 use actors::generation::{
@@ -9,7 +11,9 @@ use actors::generation::{
 };
 use actors::id::{AccountId, GenerationId};
 use actors::input::Input;
+use actors::logged_request::RequestCounts;
 use actors::money::Credits;
+use actors::usage::{EndpointUsage, ProviderUsage, Usage};
 use chrono::{DateTime, TimeDelta, Utc};
 use providers::name::ProviderName;
 use providers::{JobRef, MediaKind, OutputFormat};
@@ -25,6 +29,50 @@ pub(crate) const CORRELATION: Uuid = uuid!("0c9b7a52-1d8e-4f0b-b6a3-9e27d4c81f65
 pub(crate) fn at(milliseconds: i64) -> DateTime<Utc> {
     let accepted = DateTime::from_timestamp(1_780_388_110, 802_000_000).unwrap();
     accepted + TimeDelta::milliseconds(milliseconds)
+}
+
+/// Of 13.13, with the balance of 13.10.
+pub(crate) fn account() -> Account {
+    Account {
+        id: ACCOUNT,
+        name: "Paper Lab".to_owned(),
+        kind: AccountKind::Team,
+        plan: Plan::Pro,
+        email: Some("ops@paperlab.example".to_owned()),
+        balance: Credits::parse("4.100").unwrap(),
+        created_at: "2026-05-19T17:40:00Z".parse().unwrap(),
+    }
+}
+
+/// Of 13.10.
+pub(crate) fn usage() -> Usage {
+    let endpoint = |endpoint: &str, successes, client_errors, code: &str| EndpointUsage {
+        endpoint: endpoint.to_owned(),
+        counts: RequestCounts { successes, client_errors, server_errors: 0 },
+        codes: vec![(code.to_owned(), client_errors)],
+    };
+    let provider = |name, submissions, cost_microcredits| ProviderUsage {
+        submissions,
+        cost_microcredits,
+        ..ProviderUsage::new(name)
+    };
+    Usage {
+        endpoints: vec![
+            endpoint("/v1/content/{generation_id}", 29, 2, "BSE1005"),
+            endpoint("/v1/generate/image", 9, 1, "BSE2001"),
+        ],
+        providers: vec![
+            ProviderUsage {
+                used: 6,
+                canceled: 1,
+                failed: 1,
+                wasted_microcredits: 60_000,
+                ..provider(ProviderName::Fal, 8, 240_000)
+            },
+            ProviderUsage { used: 2, ..provider(ProviderName::Replicate, 2, 60_000) },
+        ],
+        generations: 9,
+    }
 }
 
 fn input() -> Input {

@@ -1,6 +1,8 @@
 //! The API over real connections, with a fake engine behind it.
 
+mod account;
 mod health;
+mod limits;
 mod server;
 mod submission;
 

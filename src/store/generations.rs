@@ -160,13 +160,16 @@ pub(crate) static UPSERT_ATTEMPTS: LazyLock<SetStatement> = LazyLock::new(|| {
             ("resolved_at", Kind::Time),
             ("failure_code", Kind::Text),
             ("failure_message", Kind::Text),
+            ("estimated_cost_microcredits", Kind::Int),
         ],
         "INSERT INTO attempts (
              account_id, generation_id, number, correlation, provider, raw_model, submitted_at,
-             deadline_at, job, outcome, resolved_at, failure_code, failure_message)
+             deadline_at, job, outcome, resolved_at, failure_code, failure_message,
+             estimated_cost_microcredits)
          SELECT
              account_id, generation_id, number, correlation, provider, raw_model, submitted_at,
-             deadline_at, job, outcome, resolved_at, failure_code, failure_message
+             deadline_at, job, outcome, resolved_at, failure_code, failure_message,
+             estimated_cost_microcredits
          FROM {rows} AS r WHERE true
          ON CONFLICT (account_id, generation_id, number) DO UPDATE SET
              job = excluded.job,
@@ -325,6 +328,7 @@ pub(crate) struct AttemptRow {
     resolved_at: Option<DateTime<Utc>>,
     failure_code: Option<String>,
     failure_message: Option<String>,
+    estimated_cost_microcredits: i64,
 }
 
 /// Puts rows together.
@@ -438,6 +442,7 @@ fn attempt(row: AttemptRow) -> Result<Attempt, StoreError> {
         raw_model: row.raw_model,
         submitted_at: row.submitted_at,
         deadline_at: row.deadline_at,
+        estimated_cost_microcredits: row.estimated_cost_microcredits,
         job: row.job.map(JobRef),
         outcome,
     })
@@ -542,6 +547,7 @@ pub(crate) struct AttemptOut<'a> {
     resolved_at: Option<Time>,
     failure_code: Option<&'static str>,
     failure_message: Option<&'a str>,
+    estimated_cost_microcredits: i64,
 }
 
 /// An attempt as a row.
@@ -571,6 +577,7 @@ pub(crate) fn attempt_out(
         resolved_at: attempt.outcome.resolved_at().map(Time),
         failure_code: failure.map(|failure| failure.code.as_str()),
         failure_message: failure.map(|failure| failure.message.as_str()),
+        estimated_cost_microcredits: attempt.estimated_cost_microcredits,
     }
 }
 

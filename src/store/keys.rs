@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use actors::api_key::{ApiKey, Rotated, Rotation, Scope};
+use actors::account::Plan;
+use actors::api_key::{ApiKey, Credential, Rotated, Rotation, Scope};
 use actors::id::{AccountId, ApiKeyId, first_at};
 use actors::money::Credits;
 use actors::ports::{KeyRefusal, KeyStore, StoreError};
@@ -111,9 +112,13 @@ static TOUCH: LazyLock<SetStatement> = LazyLock::new(|| {
 
 const DELETE: &str = "DELETE FROM api_keys WHERE account_id = $1 AND id = $2";
 
-const LIST_BY_PREFIX: &str = "SELECT * FROM api_keys WHERE prefix = $1 ORDER BY id";
+const LIST_BY_PREFIX: &str = "SELECT api_keys.*, accounts.plan FROM api_keys
+     JOIN accounts ON accounts.id = api_keys.account_id
+     WHERE api_keys.prefix = $1 ORDER BY api_keys.id";
 
-const FIND: &str = "SELECT * FROM api_keys WHERE id = $1";
+const FIND: &str = "SELECT api_keys.*, accounts.plan FROM api_keys
+     JOIN accounts ON accounts.id = api_keys.account_id
+     WHERE api_keys.id = $1";
 
 /// Ids are made in time order, so this is newest first.
 const LIST: &str = "SELECT * FROM api_keys WHERE account_id = $1 ORDER BY id DESC";
@@ -145,16 +150,16 @@ impl KeyStore for Store {
     async fn list_keys_by_prefix_any_account(
         &self,
         prefix: &str,
-    ) -> Result<Vec<ApiKey>, StoreError> {
-        let rows: Vec<KeyRow> = on!(&self.db, pool => {
+    ) -> Result<Vec<Credential>, StoreError> {
+        let rows: Vec<CredentialRow> = on!(&self.db, pool => {
             sqlx::query_as(LIST_BY_PREFIX).bind(prefix).fetch_all(pool).await
         })
         .map_err(database)?;
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
-    async fn find_key_any_account(&self, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-        let row: Option<KeyRow> = on!(&self.db, pool => {
+    async fn find_key_any_account(&self, id: ApiKeyId) -> Result<Option<Credential>, StoreError> {
+        let row: Option<CredentialRow> = on!(&self.db, pool => {
             sqlx::query_as(FIND).bind(id.0).fetch_optional(pool).await
         })
         .map_err(database)?;
@@ -310,6 +315,23 @@ impl TryFrom<KeyRow> for ApiKey {
             last_used_at: row.last_used_at,
             spending: row.spending.read().ok_or_else(corrupt)?,
         })
+    }
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct CredentialRow {
+    #[sqlx(flatten)]
+    key: KeyRow,
+    plan: String,
+}
+
+impl TryFrom<CredentialRow> for Credential {
+    type Error = StoreError;
+
+    fn try_from(row: CredentialRow) -> Result<Self, StoreError> {
+        let key = ApiKey::try_from(row.key)?;
+        let corrupt = || StoreError::Corrupt(format!("account {}", key.account_id));
+        Ok(Self { plan: Plan::parse(&row.plan).ok_or_else(corrupt)?, key })
     }
 }
 

@@ -188,7 +188,7 @@ async fn limited(test: &TestStore, account: AccountId, limit: &str) -> (ApiKeyId
 
 async fn spent(test: &TestStore, key: ApiKeyId) -> String {
     let key = test.store.find_key_any_account(key).await.unwrap().unwrap();
-    key.spending.spent_in(Month::of(at(1))).to_string()
+    key.key.spending.spent_in(Month::of(at(1))).to_string()
 }
 
 async fn racers_stay_within_the_monthly_limit_of_their_key(test: TestStore) {
@@ -239,7 +239,7 @@ async fn a_limit_counts_what_the_month_has_seen(test: TestStore) {
     assert_eq!(spent(&test, key).await, "0.100", "what was charged, and nothing else");
     assert!(limit(None, at(5)).await.unwrap());
     let stored = test.store.find_key_any_account(key).await.unwrap().unwrap();
-    assert_eq!(stored.spending.limit, None);
+    assert_eq!(stored.key.spending.limit, None);
     let stranger = test.account("1").await;
     assert!(!test.store.limit_key(stranger, key, None, at(5)).await.unwrap());
     test.finish().await;

@@ -32,7 +32,7 @@ async fn key(test: &TestStore, account_id: AccountId) -> CreatedKey {
 }
 
 async fn find(test: &TestStore, id: ApiKeyId) -> Option<ApiKey> {
-    test.store.find_key_any_account(id).await.unwrap()
+    test.store.find_key_any_account(id).await.unwrap().map(|found| found.key)
 }
 
 fn with_prefix(account_id: AccountId, prefix: &str) -> ApiKey {
@@ -90,7 +90,7 @@ async fn keys_that_share_a_prefix_are_all_found(test: TestStore) {
     }
     test.store.create_key(with_prefix(one, "bye_aaaab"), 10).await.unwrap().unwrap();
     let found = test.store.list_keys_by_prefix_any_account("bye_aaaaa").await.unwrap();
-    let owners: Vec<AccountId> = found.iter().map(|key| key.account_id).collect();
+    let owners: Vec<AccountId> = found.iter().map(|found| found.key.account_id).collect();
     assert_eq!(owners, [one, other, one]);
     assert!(test.store.list_keys_by_prefix_any_account("bye_zzzzz").await.unwrap().is_empty());
     test.finish().await;

@@ -6,13 +6,21 @@ use std::time::Duration;
 
 use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
+use actors::account::{Account, Plan};
+use actors::api_key::ApiKey;
 use actors::batch::{AcceptRefusal, Advance, AdvanceRefusal};
 use actors::engine::{CallbackRefusal, CallbackTarget, CancelError, Cancellation, SubmitError};
 use actors::generation::{Generation, NewAttempt, NewGeneration};
 use actors::id::{AccountId, GenerationId, NodeId};
 use actors::idempotency::{Conclusion, Record, RecordKey};
-use actors::ports::{CallbackUrls, GenerationStore, IdempotencyStore, StoreError};
+use actors::ledger::LedgerEntry;
+use actors::logged_request::LoggedRequest;
+use actors::ports::{
+    AccountStore, CallbackUrls, GenerationStore, Grant, GrantRefusal, IdempotencyStore,
+    RequestLogStore, StoreError,
+};
 use actors::provider_health::ProviderHealth;
+use actors::usage::{Usage, UsageWindow};
 use actors::webhook::FileUrls;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,6 +29,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use prometheus_client::registry::Registry;
 use providers::RawCallback;
+use providers::clock::Clock;
 use providers::name::ProviderName;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,13 +38,16 @@ use url::Url;
 
 use super::super::{AppState, BodyLimits, Generating, Idempotency, Readiness, app};
 use crate::address_guard::Policy;
+use crate::auth::Auth;
 use crate::auth::fakes::{FakeKeys, ManualClock, auth, bearer_of, config, plain, purpose_key, row};
 use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{Sources, load};
 use crate::http::samples;
 use crate::ids::SystemIds;
 use crate::input_files::InputFiles;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, RequestLogMetrics};
+use crate::rate_limit::Standings;
+use crate::request_log::{RequestLog, RequestLogParts};
 use crate::secrets::Purpose;
 use crate::storage_probe::StorageProbe;
 
@@ -171,6 +183,85 @@ impl IdempotencyStore for NothingRemembered {
     }
 }
 
+/// Has one account.
+struct FakeAccounts;
+
+#[async_trait]
+impl AccountStore for FakeAccounts {
+    async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        let account = samples::account();
+        Ok(Some(account).filter(|account| account.id == id))
+    }
+
+    async fn create_account(&self, _: Account, _: Option<Grant>) -> Result<Account, StoreError> {
+        unreachable!("the API makes no accounts")
+    }
+
+    async fn create_first_account(
+        &self,
+        _: Account,
+        _: Grant,
+        _: ApiKey,
+    ) -> Result<bool, StoreError> {
+        unreachable!("the API makes no accounts")
+    }
+
+    async fn has_accounts(&self) -> Result<bool, StoreError> {
+        unreachable!("the API does not count accounts")
+    }
+
+    async fn list_accounts(
+        &self,
+        _: Option<AccountId>,
+        _: u32,
+    ) -> Result<Vec<Account>, StoreError> {
+        unreachable!("the API lists no accounts")
+    }
+
+    async fn grant(
+        &self,
+        _: AccountId,
+        _: Grant,
+    ) -> Result<Result<LedgerEntry, GrantRefusal>, StoreError> {
+        unreachable!("the API grants nothing")
+    }
+
+    async fn list_entries(
+        &self,
+        _: AccountId,
+        _: i64,
+        _: u32,
+    ) -> Result<Vec<LedgerEntry>, StoreError> {
+        unreachable!("the API lists no entries")
+    }
+}
+
+/// Keeps what is logged, and has one day's usage.
+#[derive(Default)]
+struct FakeRequests(Mutex<Vec<LoggedRequest>>);
+
+#[async_trait]
+impl RequestLogStore for FakeRequests {
+    async fn log_requests(&self, requests: Vec<LoggedRequest>) -> Result<(), StoreError> {
+        self.0.lock().unwrap().extend(requests);
+        Ok(())
+    }
+
+    async fn forget_requests_any_account(
+        &self,
+        _: Plan,
+        _: DateTime<Utc>,
+        _: u32,
+    ) -> Result<u64, StoreError> {
+        unreachable!("the API forgets nothing")
+    }
+
+    async fn usage(&self, _: AccountId, window: UsageWindow) -> Result<Usage, StoreError> {
+        assert_eq!(window.from.to_string(), "2026-05-27", "seven days up to the clock's");
+        Ok(samples::usage())
+    }
+}
+
 struct FakeReadiness(Arc<Mutex<Vec<String>>>);
 
 #[async_trait]
@@ -188,6 +279,9 @@ pub(super) struct Server {
     pub(super) provider_health: Arc<ProviderHealth>,
     /// The header of a key with every scope.
     pub(super) bearer: String,
+    requests: Arc<FakeRequests>,
+    log: RequestLog,
+    auth: Arc<Auth>,
     callbacks: Arc<SignedCallbackUrls>,
     outputs: Arc<InMemory>,
     address: SocketAddr,
@@ -201,12 +295,23 @@ impl Server {
         key.account_id = samples::ACCOUNT;
         keys.rows.lock().unwrap().push(key);
         let auth = Arc::new(auth(&keys, &clock, &config()));
+        let shared = Arc::clone(&auth);
         let (engine, problems) = (Arc::<FakeEngine>::default(), Arc::<Mutex<_>>::default());
         let outputs = Arc::new(InMemory::new());
         let provider_health = Arc::new(ProviderHealth::new(config().provider_health));
         let base = Url::parse("https://files.example.net").unwrap();
         let token_key = purpose_key(Purpose::CallbackTokens);
         let callbacks = Arc::new(SignedCallbackUrls::new(base.clone(), Some(base), token_key));
+        let requests = Arc::<FakeRequests>::default();
+        let (request_log, write_log) = RequestLog::new(RequestLogParts {
+            store: Arc::clone(&requests) as _,
+            ids: Arc::new(SystemIds),
+            ip_key: purpose_key(Purpose::IpHash),
+            queue_max: 100,
+            metrics: RequestLogMetrics::default(),
+        });
+        actix_web::rt::spawn(write_log);
+        let log = request_log.clone();
         let state = Arc::new(AppState {
             engine: Arc::clone(&engine) as Arc<dyn Generating>,
             generations: Arc::new(FakeGenerations),
@@ -214,6 +319,9 @@ impl Server {
                 store: Arc::new(NothingRemembered),
                 answer_within: TimeDelta::seconds(20),
             },
+            accounts: Arc::new(FakeAccounts),
+            requests: Arc::clone(&requests) as _,
+            request_log,
             catalogue: Arc::new(load(Sources { sandbox: true, directory: None }).unwrap()),
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(SystemIds),
@@ -246,11 +354,25 @@ impl Server {
             problems,
             provider_health,
             bearer,
+            requests,
+            log,
+            auth: shared,
             callbacks,
             outputs,
             address,
             handle,
         }
+    }
+
+    /// How its account stands.
+    pub(super) fn standings(&self) -> Standings {
+        self.auth.limits().standings(samples::ACCOUNT, Plan::Enterprise, self.clock.now())
+    }
+
+    /// Everything that was logged; nothing is afterwards.
+    pub(super) async fn logged(&self) -> Vec<LoggedRequest> {
+        self.log.finish().await;
+        std::mem::take(&mut self.requests.0.lock().unwrap())
     }
 
     pub(super) async fn get(&self, path: &str) -> Reply {
