@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::support::{TRIES_MAX, TestStore, at, completed, credits};
 
 /// How each rule is broken: its name, and a statement in which names in braces are ids.
-const BROKEN: [(&str, &str); 30] = [
+const BROKEN: [(&str, &str); 31] = [
     (
         "ledger.seq_has_no_gaps",
         "UPDATE ledger_entries SET seq = 100 WHERE kind = 'reserve' AND generation_id = {pending}",
@@ -133,6 +133,14 @@ const BROKEN: [(&str, &str); 30] = [
         "delivery.tries_are_bounded",
         "UPDATE webhook_deliveries SET tries = 6 WHERE status = 'delivered'",
     ),
+    (
+        "request_log.days_cover_the_rows",
+        "INSERT INTO logged_requests (account_id, id, api_key_id, key_name, key_prefix, key_status,
+             method, endpoint, status, replayed, ip_hash, requested_at, took_us)
+         SELECT id, id, id, 'ci', 'bye_aaaaa', 'active', 'GET', '/v1/status', 200, {false}, '',
+                created_at, 1
+         FROM accounts",
+    ),
 ];
 
 /// Takes away what would refuse the statements above.
@@ -206,8 +214,9 @@ impl Filled {
 
     async fn execute(&self, statements: &[&str]) {
         let sqlite = self.test.is_sqlite();
+        let no = if sqlite { "0" } else { "false" };
         // All on one connection, since what SQLite is told to ignore holds for one.
-        let mut text = statements.join(";\n");
+        let mut text = statements.join(";\n").replace("{false}", no);
         for (name, id) in &self.ids {
             let id = if sqlite { format!("X'{}'", id.simple()) } else { format!("'{id}'") };
             text = text.replace(name, &id);

@@ -32,5 +32,6 @@ mod audit;
 mod endpoints;
 mod generations;
 mod keys;
+mod request_log;
 mod schema;
 mod support;

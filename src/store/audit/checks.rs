@@ -390,6 +390,29 @@ const TRIES: &str = "
     WHERE tries > $2 OR (status = 'pending' AND tries >= $2)
     LIMIT $1";
 
+/// Rows leave the log and days stay, so a day counts as many as there are rows, or more.
+const DAYS_COVER_ROWS: &str = "
+    SELECT logged.account_id, NULL AS id, NULL AS place,
+           'has ' || logged.requests || ' requests in the log at ' || logged.endpoint || ' on '
+           || logged.day || ' with code ' || logged.code || ', and '
+           || COALESCE(counted.successes + counted.client_errors + counted.server_errors, 0)
+           || ' are counted' AS detail
+    FROM (
+        SELECT account_id, substr(CAST(requested_at AS TEXT), 1, 10) AS day, endpoint,
+               COALESCE(code, '') AS code, COUNT(*) AS requests
+        FROM logged_requests
+        GROUP BY account_id, substr(CAST(requested_at AS TEXT), 1, 10), endpoint,
+                 COALESCE(code, '')
+    ) AS logged
+    LEFT JOIN request_days AS counted
+      ON counted.account_id = logged.account_id
+     AND counted.day = logged.day
+     AND counted.endpoint = logged.endpoint
+     AND counted.code = logged.code
+    WHERE logged.requests
+          > COALESCE(counted.successes + counted.client_errors + counted.server_errors, 0)
+    LIMIT $1";
+
 /// Every rule that is a statement on both databases.
 pub(super) const CHECKS: &[Check] = {
     use Subject::{Account, Attempt, Delivery, Entry, Generation};
@@ -424,6 +447,7 @@ pub(super) const CHECKS: &[Check] = {
         check("delivery.tells_the_truth", Delivery, DELIVERED_TRUE),
         check("delivery.is_well_formed", Delivery, DELIVERY_FORM),
         check("delivery.tries_are_bounded", Delivery, TRIES),
+        check("request_log.days_cover_the_rows", Account, DAYS_COVER_ROWS),
     ]
 };
 
