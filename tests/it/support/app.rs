@@ -92,6 +92,9 @@ impl TestApp {
             ("auth.bcrypt_cost".to_owned(), "4".to_owned()),
             ("operator.listen".to_owned(), "127.0.0.1:0".to_owned()),
             ("webhooks.allow_private_targets".to_owned(), "true".to_owned()),
+            // Stories ask faster than customers may; those about limits set their own.
+            ("plan_enterprise.generations_per_minute".to_owned(), "1000000000".to_owned()),
+            ("plan_enterprise.requests_per_minute".to_owned(), "1000000000".to_owned()),
         ];
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let (child, ready) = spawn(&directory, &database_url, &all);
@@ -187,6 +190,16 @@ impl TestApp {
             (!["pending", "processing"].contains(&status)).then_some(record)
         })
         .await
+    }
+
+    /// Arranges by SQL what no command does.
+    pub async fn execute(&self, statement: &'static str) {
+        database::execute(&self.database_url, statement).await;
+    }
+
+    /// Asks the database for a number.
+    pub async fn count(&self, question: &'static str) -> i64 {
+        database::count(&self.database_url, question).await
     }
 
     /// Runs a command; it has to succeed. Gives the one JSON document that it prints.

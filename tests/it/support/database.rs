@@ -1,6 +1,6 @@
 //! A database of its own for every test.
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
@@ -40,6 +40,28 @@ pub async fn fresh(backend: Backend, directory: &TempDir) -> String {
             url.set_path(&name);
             url.to_string()
         }
+    }
+}
+
+/// Runs a statement on a database that may be in use.
+pub async fn execute(url: &str, statement: &'static str) {
+    if url.starts_with("sqlite:") {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    } else {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+}
+
+/// Asks a database that may be in use for a number.
+pub async fn count(url: &str, question: &'static str) -> i64 {
+    if url.starts_with("sqlite:") {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        sqlx::query_scalar(question).fetch_one(&mut connection).await.unwrap()
+    } else {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        sqlx::query_scalar(question).fetch_one(&mut connection).await.unwrap()
     }
 }
 

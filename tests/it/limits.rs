@@ -1,0 +1,118 @@
+//! How much an account may ask for in a minute.
+
+use chrono::DateTime;
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::on_both;
+use crate::support::app::{Answer, TestApp};
+use crate::support::database::Backend;
+
+on_both!(
+    of_two_hundred_requests_at_once_as_many_pass_as_are_left,
+    of_many_generations_at_once_as_many_are_made_as_are_left,
+    a_changed_plan_counts_within_a_second,
+    the_limits_are_on_every_authenticated_answer,
+);
+
+fn header(answer: &Answer, name: &str) -> i64 {
+    answer.headers[name].to_str().unwrap().parse().unwrap()
+}
+
+/// How many were answered and how many refused for the limit; nothing else may have happened.
+fn passed_and_refused(answers: &[Answer], limit: u32) -> (usize, usize) {
+    let refused = answers.iter().filter(|answer| answer.status == 429);
+    for answer in refused.clone() {
+        assert_eq!(answer.code(), "BSE1005");
+        assert_eq!(answer.body["error"]["retryable"], true);
+        let details = &answer.body["error"]["details"];
+        let wait = details["retry_after_seconds"].as_i64().unwrap();
+        assert!((1..=60).contains(&wait), "{details}");
+        assert_eq!(*details, json!({ "retry_after_seconds": wait, "limit": limit }));
+        assert_eq!(header(answer, "retry-after"), wait);
+        assert_eq!(header(answer, "x-ratelimit-limit"), i64::from(limit));
+        assert_eq!(header(answer, "x-ratelimit-remaining"), 0);
+    }
+    let passed = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(passed + refused.clone().count(), answers.len());
+    (passed, refused.count())
+}
+
+async fn of_two_hundred_requests_at_once_as_many_pass_as_are_left(backend: Backend) {
+    let limit = ("plan_enterprise.requests_per_minute", "30");
+    let app = TestApp::start_with(backend, &[limit]).await;
+    let other = app.new_key("full_access", &[]).text;
+    let keys = [&app.key, &other];
+    let ask = |number: usize| app.ask(app.get_as(keys[number % 2], "/v1/status"));
+    let first = join_all((0..20).map(ask)).await;
+    assert_eq!(passed_and_refused(&first, 30), (20, 0));
+    let burst = join_all((0..200).map(ask)).await;
+    assert_eq!(passed_and_refused(&burst, 30), (10, 190), "both keys share what is left");
+    // Another account has its own.
+    let (_, stranger) = app.account("1");
+    app.ask(app.get_as(&stranger, "/v1/status")).await.data();
+}
+
+async fn of_many_generations_at_once_as_many_are_made_as_are_left(backend: Backend) {
+    let settings = [
+        ("plan_enterprise.generations_per_minute", "10"),
+        ("plan_enterprise.requests_per_minute", "1000"),
+    ];
+    let app = TestApp::start_with(backend, &settings).await;
+    let burst = join_all((0..60).map(|_| app.generate("sandbox/inline", json!({})))).await;
+    assert_eq!(passed_and_refused(&burst, 10), (10, 50));
+    let reserves = app.ledger(&app.account_id);
+    assert_eq!(reserves.iter().filter(|entry| entry["type"] == "reserve").count(), 10);
+    // What was refused took no request either.
+    let status = app.ask(app.get("/v1/status")).await;
+    assert_eq!(header(&status, "x-ratelimit-remaining"), 1000 - 10 - 1);
+    // A body that is no good never became a generation.
+    let bad = app.generate("sandbox/inline", json!({ "generation_ratio": "7:5" })).await;
+    assert_eq!(bad.code(), "BSE2001");
+}
+
+async fn a_changed_plan_counts_within_a_second(backend: Backend) {
+    let settings =
+        [("plan_enterprise.requests_per_minute", "5"), ("plan_scale.requests_per_minute", "1000")];
+    let app = TestApp::start_with(backend, &settings).await;
+    let ask = async || app.ask(app.get("/v1/status")).await;
+    for _ in 0..5 {
+        ask().await.data();
+    }
+    assert_eq!(ask().await.code(), "BSE1005");
+    app.execute("UPDATE accounts SET plan = 'scale'").await;
+    let changed = std::time::Instant::now();
+    crate::support::wait::until("the new plan counts", async || {
+        (ask().await.status == 200).then_some(())
+    })
+    .await;
+    // The second that is promised, and what a busy machine takes for an answer.
+    assert!(changed.elapsed() < std::time::Duration::from_millis(1500));
+}
+
+async fn the_limits_are_on_every_authenticated_answer(backend: Backend) {
+    let settings = [
+        ("plan_enterprise.generations_per_minute", "200"),
+        ("plan_enterprise.requests_per_minute", "600"),
+    ];
+    let app = TestApp::start_with(backend, &settings).await;
+    let monitor = app.new_key("monitor_only", &[]).text;
+    let shown = |answer: &Answer| {
+        let date = answer.headers["date"].to_str().unwrap();
+        let now = DateTime::parse_from_rfc2822(date).unwrap().timestamp();
+        let reset = header(answer, "x-ratelimit-reset") - now;
+        assert!((0..=62).contains(&reset), "{reset}");
+        let text = |name: &str| answer.headers[name].to_str().unwrap().to_owned();
+        assert!(text("ratelimit-policy").contains(r#""requests";q=600;w=60"#));
+        assert!(text("ratelimit").contains(r#""requests";r="#));
+        (header(answer, "x-ratelimit-limit"), header(answer, "x-ratelimit-remaining"))
+    };
+    assert_eq!(shown(&app.ask(app.get("/v1/status")).await), (600, 599));
+    assert_eq!(shown(&app.generate("sandbox/inline", json!({})).await), (200, 199));
+    assert_eq!(shown(&app.generate("sandbox/none", json!({})).await), (200, 199));
+    assert_eq!(shown(&app.ask(app.get("/v1/content/x")).await), (600, 596));
+    let refused = app.ask(app.get_as(&monitor, "/v1/status")).await;
+    assert_eq!((refused.code(), shown(&refused)), ("BSE1003", (600, 596)));
+    let stranger = app.ask(app.client.get(format!("{}/v1/status", app.url))).await;
+    assert!(stranger.headers.keys().all(|name| !name.as_str().contains("ratelimit")));
+}
