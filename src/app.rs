@@ -307,6 +307,11 @@ impl Running {
         Ok(out.flush()?)
     }
 
+    /// What recognizes keys, for measuring it.
+    pub fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
     /// For making accounts and keys beside the running server.
     pub fn identity(&self, config: &Config) -> identity::Context {
         identity::Context::new(self.store.as_ref().clone(), config)

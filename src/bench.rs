@@ -3,6 +3,7 @@
 //! Machines are noisy, so only the ratio counts: the product and a bare handler take turns,
 //! A B A B, with the same load, on the same disk, with the same durability.
 
+pub mod auth;
 pub mod bare;
 pub mod load;
 

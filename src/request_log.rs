@@ -201,3 +201,6 @@ pub async fn forget_old(
     }
     Ok(forgotten)
 }
+
+#[cfg(test)]
+mod tests;

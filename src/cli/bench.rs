@@ -17,7 +17,7 @@ use crate::config::{Config, Overrides};
 use crate::identity::{self, Context, NewAccount, NewKey};
 
 /// The product as it is delivered, but for itself: no other listener, no polls in the way of
-/// what is measured, and silent.
+/// what is measured, limits that are counted and never reached, and silent.
 const SETTINGS: &str = r#"
 [server]
 listen = "127.0.0.1:0"
@@ -26,6 +26,9 @@ listen = ""
 [generation]
 poll_initial_ms = 60000
 poll_max_ms = 60000
+[plan_enterprise]
+generations_per_minute = 1000000000
+requests_per_minute = 1000000000
 [log]
 filter = "error"
 "#;
@@ -39,6 +42,17 @@ pub enum BenchCommand {
     /// that is measured is that of --data-dir; what is written there is removed afterwards.
     #[command(after_help = "Example: babysea bench submit --seconds 5 --turns 5")]
     Submit(SubmitArgs),
+    /// Measure what recognizing a known key and counting its request cost, in process
+    #[command(after_help = "Example: babysea bench auth --calls 200000")]
+    Auth(AuthArgs),
+}
+
+/// How often.
+#[derive(Debug, Args)]
+pub struct AuthArgs {
+    /// Calls to be measured
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
+    calls: u32,
 }
 
 /// How long and with how many.
@@ -60,28 +74,53 @@ pub struct SubmitArgs {
 /// # Errors
 /// When a side cannot be started or reached.
 pub fn run(config: &Config, command: &BenchCommand) -> anyhow::Result<Answer> {
-    let BenchCommand::Submit(arguments) = command;
+    let directory = config.storage.data_dir.join(format!("bench-{}", std::process::id()));
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    let measured = actix_rt::System::new().block_on(async {
+        match command {
+            BenchCommand::Submit(arguments) => submit(&directory, arguments).await,
+            BenchCommand::Auth(arguments) => auth(&directory, arguments.calls).await,
+        }
+    });
+    // What is left behind is in the way of nobody, and says so by its name.
+    let _ = std::fs::remove_dir_all(&directory);
+    measured
+}
+
+async fn auth(directory: &Path, calls: u32) -> anyhow::Result<Answer> {
+    let config = settings(directory)?;
+    let product = app::start(&config).await?;
+    let key = wealthy_key(&product.identity(&config)).await?;
+    let report = bench::auth::auth(product.auth(), &key, calls).await;
+    product.stop().await;
+    let report = report?;
+    let line = |name: &str, micros: f64| format!("{name:<16}{micros:>8.2} µs\n");
+    let text = [
+        line("authenticate", report.authenticate_us),
+        line("admit", report.admit_us),
+        line("take generation", report.take_generation_us),
+        line("standings", report.standings_us),
+        line("total", report.total_us),
+    ];
+    Ok(Answer::new(serde_json::to_value(&report)?, text.concat()))
+}
+
+fn settings(directory: &Path) -> anyhow::Result<Config> {
+    let settings = directory.join("bench.toml");
+    std::fs::write(&settings, SETTINGS)?;
+    let data_dir = Some(directory.join("product").display().to_string());
+    let overrides = Overrides { data_dir, ..Overrides::default() };
+    Ok(Config::load(Some(&settings), &overrides)?)
+}
+
+async fn submit(directory: &Path, arguments: &SubmitArgs) -> anyhow::Result<Answer> {
     let plan = Plan {
         connections: usize::from(arguments.connections),
         turn: Duration::from_secs(u64::from(arguments.seconds)),
         turns: usize::from(arguments.turns),
     };
-    let directory = config.storage.data_dir.join(format!("bench-{}", std::process::id()));
-    std::fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot make {}", directory.display()))?;
-    let measured = actix_rt::System::new().block_on(submit(&directory, plan));
-    // What is left behind is in the way of nobody, and says so by its name.
-    let _ = std::fs::remove_dir_all(&directory);
-    let report = measured?;
-    Ok(Answer::new(serde_json::to_value(&report)?, text(&report)))
-}
-
-async fn submit(directory: &Path, plan: Plan) -> anyhow::Result<SubmitReport> {
-    let settings = directory.join("bench.toml");
-    std::fs::write(&settings, SETTINGS)?;
-    let data_dir = Some(directory.join("product").display().to_string());
-    let overrides = Overrides { data_dir, ..Overrides::default() };
-    let config = Config::load(Some(&settings), &overrides)?;
+    let config = settings(directory)?;
     let product = app::start(&config).await?;
     let key = wealthy_key(&product.identity(&config)).await?;
     let bare = Bare::start(directory, config.server.workers).await?;
@@ -94,7 +133,7 @@ async fn submit(directory: &Path, plan: Plan) -> anyhow::Result<SubmitReport> {
     let report = measured.await.context("the load generator ended")??;
     bare.stop().await;
     product.stop().await;
-    Ok(report)
+    Ok(Answer::new(serde_json::to_value(&report)?, text(&report)))
 }
 
 async fn wealthy_key(context: &Context) -> anyhow::Result<String> {
