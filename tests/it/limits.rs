@@ -11,6 +11,7 @@ use crate::support::database::Backend;
 on_both!(
     of_two_hundred_requests_at_once_as_many_pass_as_are_left,
     of_many_generations_at_once_as_many_are_made_as_are_left,
+    what_is_refused_for_a_cap_counts_nothing_and_a_repetition_only_its_request,
     a_changed_plan_counts_within_a_second,
     the_limits_are_on_every_authenticated_answer,
 );
@@ -69,6 +70,39 @@ async fn of_many_generations_at_once_as_many_are_made_as_are_left(backend: Backe
     // A body that is no good never became a generation.
     let bad = app.generate("sandbox/inline", json!({ "generation_ratio": "7:5" })).await;
     assert_eq!(bad.code(), "BSE2001");
+}
+
+async fn what_is_refused_for_a_cap_counts_nothing_and_a_repetition_only_its_request(
+    backend: Backend,
+) {
+    let settings = [
+        ("plan_enterprise.generations_per_minute", "10"),
+        ("plan_enterprise.requests_per_minute", "1000"),
+        ("plan_enterprise.images_in_flight_max", "1"),
+        ("generation.answer_timeout_ms", "300"),
+    ];
+    let app = TestApp::start_with(backend, &settings).await;
+    let body = json!({ "generation_prompt": "slow", "generation_sandbox_latency_ms": 600_000 });
+    let path = "/v1/generate/image/sandbox/polling";
+    let ask =
+        |key: &'static str| app.ask(app.post(path).header("idempotency-key", key).json(&body));
+    let left = |answer: &Answer| header(answer, "x-ratelimit-remaining");
+    let requests_left = async || left(&app.ask(app.get("/v1/status")).await);
+    let first = ask("one").await;
+    first.data();
+    assert_eq!((left(&first), requests_left().await), (9, 998));
+    for _ in 0..20 {
+        let capped = ask("other").await;
+        assert_eq!((capped.code(), left(&capped)), ("BSE1009", 9));
+    }
+    assert_eq!(requests_left().await, 997);
+    for _ in 0..20 {
+        let again = ask("one").await;
+        assert_eq!(again.headers["idempotency-replayed"], "true");
+        assert_eq!((again.generation_id(), left(&again)), (first.generation_id(), 9));
+    }
+    assert_eq!(requests_left().await, 976);
+    app.ask(app.post(&format!("/v1/content/generation/cancel/{}", first.generation_id()))).await;
 }
 
 async fn a_changed_plan_counts_within_a_second(backend: Backend) {
