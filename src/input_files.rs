@@ -13,6 +13,8 @@ mod picture;
 mod room;
 
 use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
 
 use actors::id::AccountId;
 use actors::input::Input;
@@ -32,7 +34,7 @@ pub struct InputFiles {
     download: Download,
     decoding: Decoding,
     room: Room,
-    timeout: std::time::Duration,
+    timeout: Duration,
 }
 
 /// Why the files of a request cannot be taken.
@@ -108,13 +110,22 @@ impl From<Fault> for Stop {
     }
 }
 
+/// Why input files cannot be checked at all.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    #[error("cannot make an HTTP client")]
+    Client(#[from] reqwest::Error),
+    #[error("cannot start the threads that decode input files")]
+    Threads(#[from] io::Error),
+}
+
 impl InputFiles {
     /// # Errors
-    /// The HTTP client cannot be built.
-    pub fn new(config: &InputFilesConfig, policy: Policy) -> Result<Self, reqwest::Error> {
+    /// [`NotStarted`].
+    pub fn new(config: &InputFilesConfig, policy: Policy) -> Result<Self, NotStarted> {
         Ok(Self {
             download: Download::new(policy, config.bytes_max)?,
-            decoding: Decoding::new(config),
+            decoding: Decoding::new(config)?,
             room: Room::new(config.in_flight_max, config.in_flight_max_per_account),
             timeout: config.timeout,
         })
@@ -159,10 +170,16 @@ impl InputFiles {
         let url = self.download.judge(url)?;
         let place = timeout_at(deadline, self.room.take(account_id));
         let place = place.await.map_err(|_| Stop::Busy)?;
+        // A file that has waited for room is not called slow for what it had left.
+        let too_slow = if deadline - Instant::now() < self.timeout / 2 {
+            Stop::Busy
+        } else {
+            Stop::Fault(Fault::Call(CallFailure::Timeout))
+        };
         // Around everything: a limit for each read would let a server that sends a byte a second
         // keep us for hours.
         let bytes = timeout_at(deadline, self.download.fetch(url)).await;
-        let bytes = bytes.map_err(|_| Fault::Call(CallFailure::Timeout))??;
+        let bytes = bytes.map_err(|_| too_slow)??;
         let looked = timeout_at(deadline, self.decoding.look(bytes, place)).await;
         looked.map_err(|_| Stop::Busy)?.map_err(Stop::Fault)
     }

@@ -1,10 +1,11 @@
 //! Looking at pictures beside the threads that serve requests, within a bound of memory.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 
 use super::Fault;
 use super::picture::{self, Sides};
@@ -16,7 +17,8 @@ const PORTION: u64 = 64 * 1024;
 const OPEN: &str = "the semaphore is never closed";
 
 pub(super) struct Decoding {
-    /// One per picture that is being looked at.
+    pool: Pool,
+    /// One per picture that is being looked at, so that nothing queues up in the pool.
     threads: Arc<Semaphore>,
     /// In portions.
     memory: Arc<Semaphore>,
@@ -25,14 +27,15 @@ pub(super) struct Decoding {
 }
 
 impl Decoding {
-    pub(super) fn new(config: &InputFilesConfig) -> Self {
+    pub(super) fn new(config: &InputFilesConfig) -> io::Result<Self> {
         let portions = usize::try_from(config.decode_memory_bytes_max / PORTION);
-        Self {
+        Ok(Self {
+            pool: Pool::new(config.decode_threads)?,
             threads: Arc::new(Semaphore::new(config.decode_threads)),
             memory: Arc::new(Semaphore::new(portions.unwrap_or(Semaphore::MAX_PERMITS))),
             memory_max: config.decode_memory_bytes_max,
             sides: Sides { min: config.side_min, max: config.side_max },
-        }
+        })
     }
 
     /// Looks at a picture, and decodes all of it. What the picture takes stays counted until it
@@ -42,7 +45,7 @@ impl Decoding {
         let held = Arc::new((place, thread));
         let sides = self.sides;
         let (header, hold) = (bytes.clone(), Arc::clone(&held));
-        let needed = run(move || {
+        let needed = self.pool.run(move || {
             let _hold = hold;
             picture::read_header(&header, sides)
         });
@@ -52,20 +55,43 @@ impl Decoding {
         }
         let portions = u32::try_from(needed / PORTION).map_err(|_| Fault::Memory)?;
         let memory = Arc::clone(&self.memory).acquire_many_owned(portions).await.expect(OPEN);
-        run(move || {
+        let decoded = self.pool.run(move || {
             let _held = (held, memory);
             picture::decode(&bytes)
-        })
-        .await
+        });
+        decoded.await
     }
 }
 
-/// A decoder that panics has met a picture that it cannot decode.
-async fn run<T: Send + 'static>(
-    look: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
-    spawn_blocking(look).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "the decoding of an input file did not end");
-        Err(Fault::Undecodable)
-    })
+/// A few threads of their own. The allocator keeps for each thread some of what was freed on it,
+/// which after large pictures is tens of megabytes: on the threads that everybody blocks, of
+/// which there are hundreds, that would add up.
+struct Pool(Option<Runtime>);
+
+impl Pool {
+    fn new(threads: usize) -> io::Result<Self> {
+        let mut builder = Builder::new_current_thread();
+        Ok(Self(Some(builder.thread_name("picture").max_blocking_threads(threads).build()?)))
+    }
+
+    /// A decoder that panics has met a picture that it cannot decode.
+    async fn run<T: Send + 'static>(
+        &self,
+        look: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let Some(runtime) = &self.0 else { return Err(Fault::Undecodable) };
+        runtime.spawn_blocking(look).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the decoding of an input file did not end");
+            Err(Fault::Undecodable)
+        })
+    }
+}
+
+impl Drop for Pool {
+    /// Nobody waits for pictures any more, and a runtime must not be waited for in another one.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }

@@ -20,7 +20,7 @@ fn input(urls: &[&str]) -> Input {
 
 fn files(timeout_ms: u64, policy: Policy) -> InputFiles {
     let mut settings = config().input_files;
-    settings.timeout = std::time::Duration::from_millis(timeout_ms);
+    settings.timeout = Duration::from_millis(timeout_ms);
     InputFiles::new(&settings, policy).unwrap()
 }
 
@@ -41,6 +41,33 @@ async fn without_room_in_time_nothing_is_said_about_a_file() {
     // Port 9 has nobody listening.
     let refused = files.check(ACCOUNT, &one).await;
     assert!(matches!(refused, Err(Refusal::Unfit(_))), "{refused:?}");
+}
+
+/// A server that takes connections and says nothing.
+fn silent() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/a.png", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[tokio::test]
+async fn a_file_that_had_to_wait_is_not_called_slow() {
+    let files = files(1000, Policy::FILE.or_private(true));
+    let (_listener, url) = silent();
+    let slow = input(&[&url]);
+    let refused = files.check(ACCOUNT, &slow).await;
+    let Err(Refusal::Unfit(unfit)) = refused else { panic!("{refused:?}") };
+    assert_eq!(unfit[0].fault, Fault::Call(CallFailure::Timeout));
+    let mut places = Vec::new();
+    for _ in 0..config().input_files.in_flight_max_per_account {
+        places.push(files.room.take(ACCOUNT).await);
+    }
+    let room = async {
+        tokio::time::sleep(files.timeout * 3 / 4).await;
+        drop(places);
+    };
+    let (refused, ()) = tokio::join!(files.check(ACCOUNT, &slow), room);
+    assert!(matches!(refused, Err(Refusal::Busy)), "{refused:?}");
 }
 
 #[tokio::test]
