@@ -1,6 +1,8 @@
 //! The server dies, and comes back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,6 +10,7 @@ use serde_json::{Value, json};
 use crate::on_both;
 use crate::support::app::TestApp;
 use crate::support::database::Backend;
+use crate::support::wait;
 
 on_both!(
     what_is_in_flight_survives_being_killed_again_and_again,
@@ -33,6 +36,8 @@ async fn what_is_in_flight_survives_being_killed_again_and_again(backend: Backen
     for round in 0..ROUNDS {
         let client = app.client.clone();
         let (url, key) = (app.url.clone(), key.clone());
+        let answered = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&answered);
         let load = tokio::spawn(async move {
             let mut made = Vec::new();
             for number in 0.. {
@@ -44,9 +49,15 @@ async fn what_is_in_flight_survives_being_killed_again_and_again(backend: Backen
                 let Ok(response) = sent else { break };
                 let Ok(answer) = response.json::<Value>().await else { break };
                 made.extend(answer["data"]["generation_id"].as_str().map(str::to_owned));
+                counted.fetch_add(1, Ordering::Relaxed);
             }
             made
         });
+        // However slow the machine is: something was made in each life, and then it ends anywhere.
+        wait::until("something was made", async || {
+            (answered.load(Ordering::Relaxed) >= 2).then_some(())
+        })
+        .await;
         let life = 20 + u64::from(round) * 17 % 230 + u64::from(std::process::id() % 13);
         tokio::time::sleep(Duration::from_millis(life)).await;
         app.kill();
@@ -56,7 +67,7 @@ async fn what_is_in_flight_survives_being_killed_again_and_again(backend: Backen
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
     for id in settled_ids(&app, &account) {
         let request = app.get_as(&key, &format!("/v1/content/{id}"));
-        let record = crate::support::wait::until("everything has ended", async || {
+        let record = wait::until("everything has ended", async || {
             let answer = app.ask(request.try_clone().unwrap()).await;
             let record = answer.data().clone();
             let status = record["generation_status"].as_str().unwrap().to_owned();
