@@ -8,6 +8,8 @@
 //! id and the clock, [`Provider::look_up`] of the request; so a submit that was never sent is
 //! "found" too, if it would have been accepted. Callbacks that are due are lost in a restart.
 //!
+//! It can also stand in for a provider whose adapter is not there, under that provider's name.
+//!
 //! Films are silent and input files are not looked at.
 
 mod backdrop;
@@ -54,8 +56,9 @@ pub struct SandboxSettings {
     pub submissions_log: Option<PathBuf>,
 }
 
-/// One of the three sandbox providers.
+/// A sandbox provider: one of the three, or one that stands in for another.
 pub struct Sandbox {
+    name: ProviderName,
     delivery: DeliveryMode,
     shared: Arc<Shared>,
 }
@@ -91,8 +94,22 @@ impl Sandbox {
             canceled,
             caller: Arc::new(caller),
         });
-        let modes = [DeliveryMode::Inline, DeliveryMode::Polling, DeliveryMode::Callback];
-        Ok(modes.map(|delivery| Self { delivery, shared: Arc::clone(&shared) }))
+        let names = [
+            ProviderName::SandboxInline,
+            ProviderName::SandboxPolling,
+            ProviderName::SandboxWebhook,
+        ];
+        let sandbox = |name| {
+            let delivery = delivery_of(name);
+            Self { name, delivery, shared: Arc::clone(&shared) }
+        };
+        Ok(names.map(sandbox))
+    }
+
+    /// One that answers to the name of another provider and hands over its results in the way
+    /// of that provider. Options of the provider's own mean nothing to it.
+    pub fn standing_in_for(&self, name: ProviderName) -> Self {
+        Self { name, delivery: delivery_of(name), shared: Arc::clone(&self.shared) }
     }
 
     /// How a job is doing, drawn if it is done.
@@ -162,11 +179,7 @@ impl Shared {
 #[async_trait]
 impl Provider for Sandbox {
     fn name(&self) -> ProviderName {
-        match self.delivery {
-            DeliveryMode::Inline => ProviderName::SandboxInline,
-            DeliveryMode::Polling => ProviderName::SandboxPolling,
-            DeliveryMode::Callback => ProviderName::SandboxWebhook,
-        }
+        self.name
     }
 
     fn capabilities(&self, _model: &str, _media: MediaKind) -> Capabilities {
@@ -253,6 +266,23 @@ impl Provider for Sandbox {
         let progress = self.progress(job).await;
         let progress = progress.unwrap_or(Progress::Waiting { retry_after: None });
         Ok(CallbackNews { job: reference, progress })
+    }
+}
+
+/// How a provider hands over its results (`spec/providers.md`, section 0).
+fn delivery_of(name: ProviderName) -> DeliveryMode {
+    match name {
+        ProviderName::OpenAi | ProviderName::Cloudflare | ProviderName::SandboxInline => {
+            DeliveryMode::Inline
+        }
+        ProviderName::AlibabaCloud
+        | ProviderName::Bfl
+        | ProviderName::Byteplus
+        | ProviderName::Runway
+        | ProviderName::SandboxPolling => DeliveryMode::Polling,
+        ProviderName::Fal | ProviderName::Replicate | ProviderName::SandboxWebhook => {
+            DeliveryMode::Callback
+        }
     }
 }
 

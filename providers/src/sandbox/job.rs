@@ -30,7 +30,7 @@ const MODEL_BYTES_MAX: usize = 48;
 /// More files than any model offers, few enough to draw in one go.
 const COUNT_MAX: u32 = 16;
 /// The longest film, in milliseconds; what is longer is rejected, not cut.
-const FILM_LENGTH_MAX: u64 = 12_000;
+const FILM_LENGTH_MAX: u64 = 15_000;
 /// The length of a film when none was asked for, in milliseconds.
 const FILM_LENGTH_DEFAULT: u64 = 5_000;
 /// A job that is far from due is asked for again after this long.

@@ -12,7 +12,7 @@ use crate::name::ProviderName;
 pub const LATENCY_FIELD: &str = "generation_sandbox_latency_ms";
 /// What becomes of a job: one of [`Outcome::ALL`].
 pub const OUTCOME_FIELD: &str = "generation_sandbox_outcome";
-/// The sandbox providers that refuse the request.
+/// The providers, of the sandbox or those it stands in for, that refuse the request.
 pub const FAIL_PROVIDERS_FIELD: &str = "generation_sandbox_fail_providers";
 /// Changes the colors of a picture.
 const SEED_FIELD: &str = "generation_seed";
@@ -153,11 +153,7 @@ impl Steering {
 }
 
 fn provider_list(value: &Value) -> Option<Vec<ProviderName>> {
-    value
-        .as_array()?
-        .iter()
-        .map(|item| ProviderName::parse(item.as_str()?).filter(|name| name.is_sandbox()))
-        .collect()
+    value.as_array()?.iter().map(|item| ProviderName::parse(item.as_str()?)).collect()
 }
 
 #[cfg(test)]
@@ -200,7 +196,7 @@ mod tests {
             json!({(LATENCY_FIELD): "1"}),
             json!({(OUTCOME_FIELD): "explode"}),
             json!({(FAIL_PROVIDERS_FIELD): "sandbox_inline"}),
-            json!({(FAIL_PROVIDERS_FIELD): ["fal"]}),
+            json!({(FAIL_PROVIDERS_FIELD): ["nobody"]}),
             json!({(SEED_FIELD): "blue"}),
         ] {
             assert!(matches!(read(options.clone()), Err(Error::Rejected(_))), "{options}");
