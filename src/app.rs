@@ -120,6 +120,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let catalogue = Arc::new(catalogue_file::load(Sources {
         sandbox: config.sandbox.enabled,
         directory: config.catalogue.directory.as_deref(),
+        prices: None,
     })?);
     let db = Db::connect(&config.storage.database, config.storage.database_connections).await?;
     let database_lock = db.lock_server().await?;

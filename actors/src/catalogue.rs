@@ -4,7 +4,9 @@
 //! the server runs. There is no way to a [`Model`] but [`Catalogue::build`], so whoever holds
 //! one may rely on it: lists that have a default are not empty, every choice has a price.
 
+pub mod capabilities;
 pub mod field;
+pub mod rule;
 pub mod spec;
 
 mod checks;
@@ -15,7 +17,9 @@ use providers::name::ProviderName;
 use providers::{MediaKind, OutputFormat};
 use sha2::{Digest, Sha256};
 
+use crate::catalogue::capabilities::Capabilities;
 use crate::catalogue::field::Field;
+use crate::catalogue::rule::Rule;
 use crate::catalogue::spec::{CatalogueProblem, ModelSpec};
 use crate::pricing::{Choice, Price, PricingError, Quote};
 
@@ -26,7 +30,8 @@ pub struct Catalogue {
     version: String,
 }
 
-/// One model of the catalogue (`spec/contract.md` 11.2).
+/// One model of the catalogue (`spec/contract.md` 11.2). What it accepts is what every offer of
+/// its stack can do: [`capabilities`] computes it, nobody writes it down.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// `lab/model`, our public name.
@@ -55,17 +60,21 @@ pub struct Model {
     pub audio: bool,
     /// Fields that only this model and its like have, in the order of the file.
     pub fields: Vec<Field>,
+    /// What a request must be beyond its single fields.
+    pub rules: Vec<Rule>,
     /// Private, so that there is no model but a checked one.
     price: Price,
 }
 
 /// A provider that can run a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Offer {
     /// The provider.
     pub provider: ProviderName,
     /// The provider's own name of the model.
     pub raw_model_id: String,
+    /// What it can do, of which the model offers what all of the stack can.
+    pub capabilities: Capabilities,
 }
 
 /// Limits on the number of input files; 0 and 0 for a model that takes none.

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::account::{Plan, PlanLimits, Plans, Standing};
 use crate::batch::Advance;
-use crate::catalogue::spec::{ModelSpec, OfferSpec, Place, PriceSpec};
+use crate::catalogue::spec::{CapabilitiesSpec, ModelSpec, OfferSpec, Place, PriceSpec};
 use crate::catalogue::{Catalogue, PriceSource};
 use crate::engine::{CallbackRefusal, CallbackTarget, Engine};
 use crate::env::{EngineLimits, Env};
@@ -218,17 +218,7 @@ pub(crate) fn limits() -> EngineLimits {
 }
 
 fn catalogue() -> Catalogue {
-    let offer = |name: &ProviderName| OfferSpec {
-        provider: name.as_str().to_owned(),
-        raw_model_id: format!("raw/{name}"),
-    };
-    let spec = ModelSpec {
-        place: Place::default(),
-        identifier: "lab/image".to_owned(),
-        media: Some("image".to_owned()),
-        price: Some(PriceSpec::Flat(0.010)),
-        price_source: Some("placeholder".to_owned()),
-        stack: ProviderName::ALL.iter().map(offer).collect(),
+    let capabilities = CapabilitiesSpec {
         ratios: vec!["1:1".to_owned()],
         formats: vec!["png".to_owned()],
         output_number_max: 1,
@@ -239,6 +229,21 @@ fn catalogue() -> Catalogue {
         resolutions: Vec::new(),
         audio: false,
         fields: Vec::new(),
+    };
+    let offer = |name: &ProviderName| OfferSpec {
+        provider: name.as_str().to_owned(),
+        raw_model_id: format!("raw/{name}"),
+        capabilities: capabilities.clone(),
+    };
+    let spec = ModelSpec {
+        place: Place::default(),
+        identifier: "lab/image".to_owned(),
+        media: Some("image".to_owned()),
+        price: Some(PriceSpec::Flat(0.010)),
+        price_place: None,
+        price_source: Some("placeholder".to_owned()),
+        stack: ProviderName::ALL.iter().map(offer).collect(),
+        rules: Vec::new(),
     };
     Catalogue::build(vec![spec]).unwrap()
 }

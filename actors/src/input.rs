@@ -72,6 +72,21 @@ impl Input {
         model.quote(&self.choice())?.total(self.count)
     }
 
+    /// A field by its public name, as a rule of the catalogue knows it: of a file whether it is
+    /// given, of a length its seconds.
+    fn value(&self, field: &str) -> Option<Value> {
+        match field {
+            "generation_ratio" => Some(self.ratio.as_str().into()),
+            "generation_output_format" => Some(self.format.as_str().into()),
+            "generation_resolution" => self.resolution.as_deref().map(Value::from),
+            "generation_duration" => self.duration_ms.map(|ms| (ms as f64 / 1000.0).into()),
+            "generation_generate_audio" => self.audio.map(Value::from),
+            "generation_input_file" => Some((!self.input_files.is_empty()).into()),
+            "generation_input_file_last_content" => Some(self.last_frame.is_some().into()),
+            own => self.options.get(own).cloned(),
+        }
+    }
+
     /// The part that the price depends on.
     pub fn choice(&self) -> Choice<'_> {
         Choice {
@@ -111,7 +126,7 @@ pub fn normalize(model: &Model, body: &Value) -> Result<Input, Vec<Problem>> {
     else {
         return Err(reader.problems);
     };
-    Ok(Input {
+    let input = Input {
         prompt,
         ratio,
         format,
@@ -124,7 +139,16 @@ pub fn normalize(model: &Model, body: &Value) -> Result<Input, Vec<Problem>> {
         options,
         provider_order,
         requested_order,
-    })
+    };
+    // Only of a request whose fields are good: what breaks a rule may be a wrong value.
+    let broken: Vec<Problem> = broken_rules(model, &input).take(PROBLEMS_MAX).collect();
+    if broken.is_empty() { Ok(input) } else { Err(broken) }
+}
+
+/// What the model's own rules have against an input whose single fields are good.
+fn broken_rules(model: &Model, input: &Input) -> impl Iterator<Item = Problem> {
+    let broken = model.rules.iter().filter(|rule| !rule.is_kept_by(|field| input.value(field)));
+    broken.map(|rule| Problem::invalid(&rule.needs, &rule.demand()))
 }
 
 /// A body being read. Each method reads one field; what it returns counts only if no problem

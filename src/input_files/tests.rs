@@ -13,7 +13,7 @@ use crate::catalogue_file::{Sources, load};
 const ACCOUNT: AccountId = AccountId(Uuid::from_u128(1));
 
 fn input(urls: &[&str]) -> Input {
-    let catalogue: Catalogue = load(Sources { sandbox: true, directory: None }).unwrap();
+    let catalogue: Catalogue = load(Sources { sandbox: true, ..Sources::default() }).unwrap();
     let body = json!({ "generation_prompt": "x", "generation_input_file": urls });
     normalize(catalogue.find("sandbox/inline").unwrap(), &body).unwrap()
 }

@@ -12,6 +12,8 @@ use serde_json::Value;
 
 /// One model of a catalogue file. The order of every list is meaningful: the first ratio,
 /// format and resolution is the default (`spec/domain.md` C.2), the stack is tried in order.
+///
+/// What the model can do is not written anywhere: it follows from what its offers can.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelSpec {
     /// Where it was written; no part of the content.
@@ -23,10 +25,49 @@ pub struct ModelSpec {
     pub media: Option<String>,
     /// In credits.
     pub price: Option<PriceSpec>,
+    /// Where the price was written, when that was not with the model.
+    #[serde(skip)]
+    pub price_place: Option<Place>,
     /// `published`, `operator` or `placeholder`.
     pub price_source: Option<String>,
     /// Providers in the order of the static stack.
     pub stack: Vec<OfferSpec>,
+    /// What a request must be beyond its single fields.
+    pub rules: Vec<RuleSpec>,
+}
+
+/// Where a model was written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The file's name.
+    pub file: String,
+    /// Its line, where known.
+    pub line: Option<usize>,
+}
+
+/// A price as written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum PriceSpec {
+    /// One number.
+    Flat(f64),
+    /// By the keys of `model_pricing`.
+    Tiers(BTreeMap<String, f64>),
+}
+
+/// One provider of a stack as written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OfferSpec {
+    /// The provider's name in the contract.
+    pub provider: String,
+    /// The provider's own name of the model.
+    pub raw_model_id: String,
+    /// What this provider can do for the model.
+    pub capabilities: CapabilitiesSpec,
+}
+
+/// What a provider can do for a model, as written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CapabilitiesSpec {
     /// Canonical ratios.
     pub ratios: Vec<String>,
     /// Output formats.
@@ -49,31 +90,18 @@ pub struct ModelSpec {
     pub fields: Vec<FieldSpec>,
 }
 
-/// Where a model was written.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Place {
-    /// The file's name.
-    pub file: String,
-    /// Its line, where known.
-    pub line: Option<usize>,
-}
-
-/// A price as written.
+/// A rule between two fields as written: when one has one of these values, the other must have
+/// one of those.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub enum PriceSpec {
-    /// One number.
-    Flat(f64),
-    /// By the keys of `model_pricing`.
-    Tiers(BTreeMap<String, f64>),
-}
-
-/// One provider of a stack as written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OfferSpec {
-    /// The provider's name in the contract.
-    pub provider: String,
-    /// The provider's own name of the model.
-    pub raw_model_id: String,
+pub struct RuleSpec {
+    /// The public name of the field that decides.
+    pub when: String,
+    /// Its values that matter.
+    pub is: Vec<Value>,
+    /// The public name of the field that has to follow.
+    pub needs: String,
+    /// The values that it may then have.
+    pub one_of: Vec<Value>,
 }
 
 /// A model-specific field as written.

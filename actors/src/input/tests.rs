@@ -6,7 +6,9 @@ use super::body::{DEPTH_MAX, parse_body};
 use super::problem::ProblemKind;
 use super::*;
 use crate::catalogue::Catalogue;
-use crate::catalogue::spec::{FieldSpec, ModelSpec, OfferSpec, Place, PriceSpec};
+use crate::catalogue::spec::{
+    CapabilitiesSpec, FieldSpec, ModelSpec, OfferSpec, Place, PriceSpec, RuleSpec,
+};
 
 fn texts(items: &[&str]) -> Vec<String> {
     items.iter().map(|item| (*item).to_owned()).collect()
@@ -48,18 +50,17 @@ fn fields() -> Vec<FieldSpec> {
     ]
 }
 
-fn image_spec() -> ModelSpec {
+fn stack(capabilities: &CapabilitiesSpec) -> Vec<OfferSpec> {
     let offer = |name: &str| OfferSpec {
         provider: name.to_owned(),
         raw_model_id: "their/model".to_owned(),
+        capabilities: capabilities.clone(),
     };
-    ModelSpec {
-        place: Place::default(),
-        identifier: "lab/image".to_owned(),
-        media: Some("image".to_owned()),
-        price: Some(PriceSpec::Flat(0.052)),
-        price_source: Some("published".to_owned()),
-        stack: vec![offer("bfl"), offer("replicate"), offer("fal")],
+    ["bfl", "replicate", "fal"].map(offer).into()
+}
+
+fn still() -> CapabilitiesSpec {
+    CapabilitiesSpec {
         ratios: texts(&["1:1", "16:9"]),
         formats: texts(&["png", "jpg"]),
         output_number_max: 4,
@@ -73,6 +74,19 @@ fn image_spec() -> ModelSpec {
     }
 }
 
+fn image_spec(capabilities: &CapabilitiesSpec) -> ModelSpec {
+    ModelSpec {
+        place: Place::default(),
+        identifier: "lab/image".to_owned(),
+        media: Some("image".to_owned()),
+        price: Some(PriceSpec::Flat(0.052)),
+        price_place: None,
+        price_source: Some("published".to_owned()),
+        stack: stack(capabilities),
+        rules: Vec::new(),
+    }
+}
+
 fn video_spec() -> ModelSpec {
     let rates = [
         ("480p_noaudio", 0.02),
@@ -80,40 +94,58 @@ fn video_spec() -> ModelSpec {
         ("720p_noaudio", 0.041),
         ("720p_audio", 0.062),
     ];
-    ModelSpec {
-        identifier: "lab/video".to_owned(),
-        media: Some("video".to_owned()),
-        price: Some(PriceSpec::Tiers(
-            rates.into_iter().map(|(key, rate)| (key.to_owned(), rate)).collect(),
-        )),
+    let moving = CapabilitiesSpec {
         formats: texts(&["mp4"]),
         durations: vec![4.0, 5.4, 8.0],
         resolutions: texts(&["720p", "480p"]),
         audio: true,
         last_frame: true,
         fields: Vec::new(),
-        ..image_spec()
+        ..still()
+    };
+    ModelSpec {
+        identifier: "lab/video".to_owned(),
+        media: Some("video".to_owned()),
+        price: Some(PriceSpec::Tiers(
+            rates.into_iter().map(|(key, rate)| (key.to_owned(), rate)).collect(),
+        )),
+        ..image_spec(&moving)
     }
 }
 
-/// Two models to normalize for, and two that differ from them in one respect.
+fn rule(when: &str, is: Value, needs: &str, one_of: Value) -> RuleSpec {
+    RuleSpec { when: when.to_owned(), is: vec![is], needs: needs.to_owned(), one_of: vec![one_of] }
+}
+
+/// Two models to normalize for, and three that differ from them in one respect.
 struct Models(Catalogue);
 
 impl Models {
     fn new() -> Self {
-        let editor = ModelSpec {
-            identifier: "lab/editor".to_owned(),
-            input_files_min: 1,
-            fields: Vec::new(),
-            ..image_spec()
+        let editor = CapabilitiesSpec { input_files_min: 1, fields: Vec::new(), ..still() };
+        let plain = CapabilitiesSpec { input_files_max: 0, fields: Vec::new(), ..still() };
+        let named =
+            |name: &str, spec: ModelSpec| ModelSpec { identifier: format!("lab/{name}"), ..spec };
+        let ruled = ModelSpec {
+            rules: vec![
+                rule("generation_resolution", json!("720p"), "generation_duration", json!(8)),
+                rule(
+                    "generation_input_file_last_content",
+                    json!(true),
+                    "generation_ratio",
+                    json!("16:9"),
+                ),
+            ],
+            ..named("ruled", video_spec())
         };
-        let plain = ModelSpec {
-            identifier: "lab/plain".to_owned(),
-            input_files_max: 0,
-            fields: Vec::new(),
-            ..image_spec()
-        };
-        Self(Catalogue::build(vec![image_spec(), video_spec(), editor, plain]).unwrap())
+        let specs = vec![
+            image_spec(&still()),
+            video_spec(),
+            named("editor", image_spec(&editor)),
+            named("plain", image_spec(&plain)),
+            ruled,
+        ];
+        Self(Catalogue::build(specs).unwrap())
     }
 
     fn normalize(&self, model: &str, body: &str) -> Result<Input, Vec<Problem>> {
@@ -499,6 +531,26 @@ fn a_number_outside_its_bounds_tells_them() {
     assert_eq!(bounds("image", &scale), "0.0 20.0");
     let duration = r#"{"generation_prompt":"a","generation_duration":7}"#;
     assert_eq!(bounds("video", duration), "4 8");
+}
+
+#[test]
+fn a_rule_between_fields_is_kept() {
+    let models = Models::new();
+    let body = |members: &str| {
+        format!(r#"{{"generation_prompt":"a","generation_ratio":"16:9",{members}}}"#)
+    };
+    let files = r#""generation_input_file":["https://example.com/a"],"generation_input_file_last_content":"https://example.com/b""#;
+    for members in [
+        r#""generation_duration":8"#.to_owned(),
+        r#""generation_duration":4,"generation_resolution":"480p""#.to_owned(),
+        format!(r#""generation_duration":8,{files}"#),
+    ] {
+        assert!(models.normalize("ruled", &body(&members)).is_ok(), "{members}");
+    }
+    let short = body(r#""generation_duration":4"#);
+    expect_one(models.normalize("ruled", &short), &short, INVALID, "/generation_duration");
+    let square = body(&format!(r#""generation_duration":8,{files}"#)).replace("16:9", "1:1");
+    expect_one(models.normalize("ruled", &square), &square, INVALID, "/generation_ratio");
 }
 
 #[test]

@@ -322,7 +322,7 @@ impl Server {
             accounts: Arc::new(FakeAccounts),
             requests: Arc::clone(&requests) as _,
             request_log,
-            catalogue: Arc::new(load(Sources { sandbox: true, directory: None }).unwrap()),
+            catalogue: Arc::new(load(Sources { sandbox: true, ..Sources::default() }).unwrap()),
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(SystemIds),
             callbacks: Arc::clone(&callbacks),
