@@ -14,6 +14,7 @@ use actix_web::dev::ServerHandle;
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
+use actors::offering::Offering;
 use actors::ports::{
     AttemptStore, DeliveryListener, GenerationStore, IdSource, IdempotencyStore, KeyStore,
 };
@@ -33,7 +34,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::address_guard::Policy;
-use crate::app::engine::Shared;
+use crate::app::engine::{Providers, Shared};
 use crate::app::lock::ServerLock;
 use crate::auth::{Auth, AuthParts};
 use crate::callback_urls::SignedCallbackUrls;
@@ -120,7 +121,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let catalogue = Arc::new(catalogue_file::load(Sources {
         sandbox: config.sandbox.enabled,
         directory: config.catalogue.directory.as_deref(),
-        prices: None,
+        prices: config.catalogue.prices.as_deref(),
     })?);
     let db = Db::connect(&config.storage.database, config.storage.database_connections).await?;
     let database_lock = db.lock_server().await?;
@@ -159,19 +160,28 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let store = Arc::new(store);
     let folder_key = master_key.derive(Purpose::OutputFolders);
     let outputs = Arc::new(Outputs::local(&config.storage.outputs_dir(), folder_key)?);
-    let callbacks = Arc::new(SignedCallbackUrls::new(
-        local_url(address)?,
-        config.server.configured_public_url.clone(),
-        master_key.derive(Purpose::CallbackTokens),
+    let providers = Providers::new(config, &master_key, &clock)?;
+    let offering = Arc::new(Offering::new(
+        Arc::clone(&catalogue),
+        providers.services(),
+        config.catalogue.allow_placeholder_prices,
     ));
     let provider_health = Arc::new(ProviderHealth::new(config.provider_health));
     // Before any attempt of this process ends, which would then count twice.
     remember_attempts(&provider_health, store.as_ref(), clock.now()).await;
+    let callbacks = Arc::new(
+        SignedCallbackUrls::new(
+            local_url(address)?,
+            config.server.configured_public_url.clone(),
+            master_key.derive(Purpose::CallbackTokens),
+        )
+        .with_stand_ins(providers.stand_ins),
+    );
     let env = engine::env(
         config,
-        &master_key,
         Shared {
             store: Arc::clone(&store),
+            registry: providers.registry,
             outputs: Arc::clone(&outputs) as _,
             catalogue: Arc::clone(&catalogue),
             callbacks: Arc::clone(&callbacks) as _,
@@ -215,6 +225,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         requests: Arc::clone(&store) as _,
         request_log: request_log.clone(),
         catalogue,
+        offering,
         clock: Arc::clone(&clock),
         ids,
         callbacks,

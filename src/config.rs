@@ -150,6 +150,7 @@ pub struct InputFilesConfig {
 #[derive(Debug, Clone)]
 pub struct SandboxConfig {
     pub enabled: bool,
+    pub stand_in: bool,
     /// Absolute.
     pub submissions_log: Option<PathBuf>,
 }
@@ -158,6 +159,9 @@ pub struct SandboxConfig {
 pub struct CatalogueConfig {
     /// Absolute.
     pub directory: Option<PathBuf>,
+    /// Absolute.
+    pub prices: Option<PathBuf>,
+    pub allow_placeholder_prices: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -242,9 +246,14 @@ impl Config {
             },
             sandbox: SandboxConfig {
                 enabled: reader.flag("sandbox.enabled"),
+                stand_in: reader.flag("sandbox.stand_in"),
                 submissions_log: reader.path("sandbox.submissions_log"),
             },
-            catalogue: CatalogueConfig { directory: reader.path("catalogue.directory") },
+            catalogue: CatalogueConfig {
+                directory: reader.path("catalogue.directory"),
+                prices: reader.path("catalogue.prices"),
+                allow_placeholder_prices: reader.flag("catalogue.allow_placeholder_prices"),
+            },
             limits: LimitsConfig { keys_max: reader.integer("limits.keys_max", 1..=100_000) },
             request_log: RequestLogConfig {
                 queue_max: reader.integer("request_log.queue_max", 1..=10_000_000),

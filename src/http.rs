@@ -6,14 +6,19 @@
 mod account;
 mod body;
 mod callbacks;
+mod conditional;
 mod cors;
 mod envelope;
+mod estimates;
 mod files;
 mod frame;
 mod generations;
 mod health;
 mod idempotency;
 mod input_files;
+mod library;
+mod model_health;
+mod number;
 mod provider_health;
 mod rate_limit;
 mod record;
@@ -37,6 +42,7 @@ use actors::engine::{
 };
 use actors::generation::{Generation, NewGeneration};
 use actors::id::{AccountId, GenerationId};
+use actors::offering::Offering;
 use actors::ports::{AccountStore, GenerationStore, IdSource, RequestLogStore};
 use actors::provider_health::ProviderHealth;
 use actors::webhook::FileUrls;
@@ -67,6 +73,7 @@ pub struct AppState {
     /// Where answered requests go.
     pub request_log: RequestLog,
     pub catalogue: Arc<Catalogue>,
+    pub offering: Arc<Offering>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
     pub callbacks: Arc<SignedCallbackUrls>,

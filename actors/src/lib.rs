@@ -19,6 +19,7 @@ pub mod idempotency;
 pub mod input;
 pub mod ledger;
 pub mod logged_request;
+pub mod offering;
 pub mod pricing;
 pub mod provider_health;
 pub mod retry;

@@ -1,12 +1,13 @@
 //! What the actors are given: providers, limits, ports.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actors::catalogue::Catalogue;
 use actors::env::{EngineLimits, Env};
 use actors::metrics::EngineMetrics;
+use actors::offering::Service;
 use actors::ports::{CallbackUrls, IdSource, OutputStore};
 use actors::provider_health::ProviderHealth;
 use actors::routing::RouteLimits;
@@ -36,6 +37,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What the rest of the process shares with the engine.
 pub(super) struct Shared {
     pub(super) store: Arc<Store>,
+    pub(super) registry: Registry,
     pub(super) outputs: Arc<dyn OutputStore>,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) callbacks: Arc<dyn CallbackUrls>,
@@ -46,8 +48,8 @@ pub(super) struct Shared {
 }
 
 /// The engine's ports and limits.
-pub(super) fn env(config: &Config, key: &MasterKey, shared: Shared) -> anyhow::Result<Env> {
-    let registry = registry(config, key, &shared.clock)?;
+pub(super) fn env(config: &Config, shared: Shared) -> anyhow::Result<Env> {
+    let registry = shared.registry;
     let room = config.generation.polls_in_flight_max;
     let polls: HashMap<ProviderName, _> =
         registry.names().map(|name| (name, Arc::new(Semaphore::new(room)))).collect();
@@ -92,26 +94,73 @@ fn limits(config: &Config) -> EngineLimits {
     }
 }
 
-fn registry(config: &Config, key: &MasterKey, clock: &Arc<dyn Clock>) -> anyhow::Result<Registry> {
-    let mut registry = Registry::default();
-    if config.sandbox.enabled {
-        let secret = STANDARD.encode(key.derive(Purpose::SandboxCallbacks).mac(b"sandbox"));
-        let settings = SandboxSettings {
-            callback_secret: SecretString::from(format!("whsec_{secret}")),
-            submissions_log: config.sandbox.submissions_log.clone(),
-        };
-        // It calls this very process: no proxy, and nobody to redirect it.
-        let client = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .build()
-            .context("cannot make an HTTP client")?;
-        let sandboxes = Sandbox::all(settings, Arc::clone(clock), client)
-            .context("cannot make the sandbox providers")?;
+/// The providers that this server has.
+pub(super) struct Providers {
+    pub(super) registry: Registry,
+    /// Those of them that the sandbox stands in for.
+    pub(super) stand_ins: BTreeSet<ProviderName>,
+}
+
+impl Providers {
+    pub(super) fn new(
+        config: &Config,
+        key: &MasterKey,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let (mut registry, mut stand_ins) = (Registry::default(), BTreeSet::new());
+        if !config.sandbox.enabled {
+            return Ok(Self { registry, stand_ins });
+        }
+        let sandboxes = sandboxes(config, key, clock)?;
+        if config.sandbox.stand_in {
+            let [sandbox, ..] = &sandboxes;
+            let absent = |name: &ProviderName| !name.is_sandbox() && registry.get(*name).is_none();
+            stand_ins = ProviderName::ALL.into_iter().filter(absent).collect();
+            for name in &stand_ins {
+                registry.insert(Arc::new(sandbox.standing_in_for(*name)) as Arc<dyn Provider>);
+            }
+        }
         for sandbox in sandboxes {
             registry.insert(Arc::new(sandbox) as Arc<dyn Provider>);
         }
+        if !stand_ins.is_empty() {
+            let names: Vec<&str> = stand_ins.iter().map(|name| name.as_str()).collect();
+            let names = names.join(", ");
+            tracing::info!(
+                "the sandbox stands in for {names}: outputs are drawn, nothing is billed by a \
+                 provider"
+            );
+        }
+        Ok(Self { registry, stand_ins })
     }
-    Ok(registry)
+
+    /// What stands behind each name.
+    pub(super) fn services(&self) -> BTreeMap<ProviderName, Service> {
+        let service = |name: ProviderName| match name.is_sandbox() || self.stand_ins.contains(&name)
+        {
+            true => Service::Sandbox,
+            false => Service::Real,
+        };
+        self.registry.names().map(|name| (name, service(name))).collect()
+    }
+}
+
+fn sandboxes(
+    config: &Config,
+    key: &MasterKey,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<[Sandbox; 3]> {
+    let secret = STANDARD.encode(key.derive(Purpose::SandboxCallbacks).mac(b"sandbox"));
+    let settings = SandboxSettings {
+        callback_secret: SecretString::from(format!("whsec_{secret}")),
+        submissions_log: config.sandbox.submissions_log.clone(),
+    };
+    // It calls this very process: no proxy, and nobody to redirect it.
+    let client = reqwest::Client::builder()
+        .redirect(Policy::none())
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .build()
+        .context("cannot make an HTTP client")?;
+    Sandbox::all(settings, Arc::clone(clock), client).context("cannot make the sandbox providers")
 }

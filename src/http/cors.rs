@@ -15,13 +15,15 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTION
 /// What official clients send (0.3 rule 11). The first is named although `*` would do for the
 /// others: browsers do not take `*` for it.
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "Authorization, Accept, Content-Type, Idempotency-Key, X-BabySea-SDK-Name, \
+    "Authorization, Accept, Content-Type, Idempotency-Key, If-None-Match, X-BabySea-SDK-Name, \
      X-BabySea-SDK-Version, X-BabySea-SDK-Runtime, X-BabySea-SDK-Runtime-Version",
 );
-/// What official clients read (0.3 rule 12), the same as the IETF drafts it, and the request id.
+/// What official clients read (0.3 rule 12), the same as the IETF drafts it, and what is ours: the
+/// request id and the library's tag.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, \
-     RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-Id",
+     RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-Id, ETag, \
+     X-BabySea-Catalogue-Version",
 );
 /// Seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");

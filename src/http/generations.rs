@@ -74,6 +74,7 @@ async fn create_generation(
     {
         return Ok(earlier);
     }
+    let input = routed(state, model, input)?;
     let permit = taken.take_generation(state.clock.now())?;
     input_files::check(state, key.account_id, &input).await?;
     let new = new_generation(asked, model, input, claim.clone())?;
@@ -142,8 +143,19 @@ fn find_model<'a>(
     media: MediaKind,
     identifier: &str,
 ) -> Result<&'a Model, ApiError> {
-    let model = state.catalogue.find(identifier).filter(|model| model.media == media);
+    let model = state.offering.find(identifier).filter(|model| model.media == media);
     model.ok_or_else(|| ApiError::new(ErrorCode::ModelNotFound))
+}
+
+/// With an order of those providers alone that run the model on this server.
+fn routed(state: &AppState, model: &Model, mut input: Input) -> Result<Input, ApiError> {
+    input.provider_order = state.offering.route(model, &input.provider_order);
+    if input.provider_order.is_empty() {
+        let reason = "None of these providers runs this model here.";
+        let field = "generation_provider_order";
+        return Err(ApiError::field(ErrorCode::InvalidInput, field, reason));
+    }
+    Ok(input)
 }
 
 /// All problems, under the code that fits them all: BSE2008 only when nothing but numbers out

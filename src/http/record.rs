@@ -8,9 +8,10 @@ use actors::generation::{Generation, State};
 use actors::webhook::FileUrls;
 use chrono::{DateTime, Utc};
 use providers::MediaKind;
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Value, json};
 
 use super::envelope::timestamp;
+use super::number::seconds;
 
 /// The record. `has_last_frame` says whether the model can be given a closing picture: its
 /// field is then shown even when it was not.
@@ -125,14 +126,6 @@ fn video(generation: &Generation, record: &mut Map<String, Value>) {
     if let Some(audio) = input.audio {
         put(record, "generation_generate_audio", json!(audio));
         put(record, "generation_audio_mode", json!(if audio { "audio" } else { "noaudio" }));
-    }
-}
-
-/// `5`, `5.4`: whole seconds are whole numbers, as they were sent.
-fn seconds(ms: u64) -> Value {
-    match ms % 1000 {
-        0 => Value::from(ms / 1000),
-        _ => Number::from_f64(ms as f64 / 1000.0).map_or(Value::Null, Value::Number),
     }
 }
 

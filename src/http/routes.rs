@@ -4,7 +4,8 @@ use actix_web::web::{self, ServiceConfig, get, head, post};
 use actix_web::{HttpResponse, Resource, Route};
 
 use super::{
-    account, callbacks, files, generations, health, provider_health, service_health, status, usage,
+    account, callbacks, estimates, files, generations, health, library, model_health,
+    provider_health, service_health, status, usage,
 };
 use crate::error::{ApiError, ErrorCode};
 
@@ -14,6 +15,10 @@ pub(super) fn configure(config: &mut ServiceConfig) {
         .service(only_get("/v1/usage", get().to(usage::get_usage)))
         .service(only_get("/v1/user/account", get().to(account::get_account)))
         .service(only_get("/v1/user/billing", get().to(account::get_billing)))
+        .service(only_get("/v1/estimate/{model:.*}", get().to(estimates::get_estimate)))
+        .service(only_get("/v1/library/models", get().to(library::list_models)))
+        .service(only_get("/v1/library/providers", get().to(library::providers::list_providers)))
+        .service(only_get("/v1/health/inference/models", get().to(model_health::get_model_health)))
         .service(only_post(
             "/v1/generate/image/{model:.*}",
             post().to(generations::create_image_generation),

@@ -1,7 +1,9 @@
 //! The API over real connections, with a fake engine behind it.
 
 mod account;
+mod estimates;
 mod health;
+mod library;
 mod limits;
 mod server;
 mod submission;

@@ -1,5 +1,6 @@
 //! A server with a fake engine, store and clock, and a client for it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,6 +16,8 @@ use actors::id::{AccountId, GenerationId, NodeId};
 use actors::idempotency::{Conclusion, Record, RecordKey};
 use actors::ledger::LedgerEntry;
 use actors::logged_request::LoggedRequest;
+use actors::money::Credits;
+use actors::offering::{Offering, Service};
 use actors::ports::{
     AccountStore, CallbackUrls, GenerationStore, Grant, GrantRefusal, IdempotencyStore,
     RequestLogStore, StoreError,
@@ -183,13 +186,26 @@ impl IdempotencyStore for NothingRemembered {
     }
 }
 
-/// Has one account.
-struct FakeAccounts;
+/// Has one account, whose balance a test may set; `None` when it cannot be read.
+pub(super) struct FakeAccounts(Mutex<Option<Credits>>);
+
+impl Default for FakeAccounts {
+    fn default() -> Self {
+        Self(Mutex::new(Some(samples::account().balance)))
+    }
+}
+
+impl FakeAccounts {
+    pub(super) fn set_balance(&self, balance: Option<&str>) {
+        *self.0.lock().unwrap() = balance.map(|text| Credits::parse(text).unwrap());
+    }
+}
 
 #[async_trait]
 impl AccountStore for FakeAccounts {
     async fn find_account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        let account = samples::account();
+        let balance = self.0.lock().unwrap().ok_or(StoreError::Overloaded)?;
+        let account = Account { balance, ..samples::account() };
         Ok(Some(account).filter(|account| account.id == id))
     }
 
@@ -272,6 +288,8 @@ impl Readiness for FakeReadiness {
 }
 
 pub(super) struct Server {
+    pub(super) accounts: Arc<FakeAccounts>,
+    pub(super) offering: Arc<Offering>,
     pub(super) engine: Arc<FakeEngine>,
     pub(super) keys: Arc<FakeKeys>,
     pub(super) clock: Arc<ManualClock>,
@@ -289,7 +307,13 @@ pub(super) struct Server {
 }
 
 impl Server {
+    /// With the sandbox behind every provider's name.
     pub(super) async fn start() -> Self {
+        let services = ProviderName::ALL.map(|name| (name, Service::Sandbox));
+        Self::start_with(services.into()).await
+    }
+
+    pub(super) async fn start_with(services: BTreeMap<ProviderName, Service>) -> Self {
         let (keys, clock) = (Arc::<FakeKeys>::default(), ManualClock::new());
         let mut key = row(&plain(1));
         key.account_id = samples::ACCOUNT;
@@ -312,6 +336,10 @@ impl Server {
         });
         actix_web::rt::spawn(write_log);
         let log = request_log.clone();
+        let accounts = Arc::<FakeAccounts>::default();
+        let sources = Sources { sandbox: true, ..Sources::default() };
+        let catalogue = Arc::new(load(sources).unwrap());
+        let offering = Arc::new(Offering::new(Arc::clone(&catalogue), services, false));
         let state = Arc::new(AppState {
             engine: Arc::clone(&engine) as Arc<dyn Generating>,
             generations: Arc::new(FakeGenerations),
@@ -319,10 +347,11 @@ impl Server {
                 store: Arc::new(NothingRemembered),
                 answer_within: TimeDelta::seconds(20),
             },
-            accounts: Arc::new(FakeAccounts),
+            accounts: Arc::clone(&accounts) as Arc<dyn AccountStore>,
             requests: Arc::clone(&requests) as _,
             request_log,
-            catalogue: Arc::new(load(Sources { sandbox: true, ..Sources::default() }).unwrap()),
+            offering: Arc::clone(&offering),
+            catalogue,
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(SystemIds),
             callbacks: Arc::clone(&callbacks),
@@ -348,6 +377,8 @@ impl Server {
         actix_web::rt::spawn(server);
         let bearer = bearer_of(&plain(1));
         Self {
+            accounts,
+            offering,
             engine,
             keys,
             clock,

@@ -1,0 +1,117 @@
+//! `GET /v1/library/models`: what can be asked for, at what price, and who runs it.
+//!
+//! Only what this server runs is listed: clients send what they find here
+//! (`spec/contract.md` 11.2, 0.3 rule 17).
+
+mod fields;
+pub(super) mod providers;
+
+use ::providers::MediaKind;
+use ::providers::name::ProviderName;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use actors::catalogue::Model;
+use actors::pricing::Rates;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::AppState;
+use super::conditional::library_answer;
+use super::number::{credits, seconds};
+use crate::auth::{Authorized, LibraryRead};
+
+#[derive(Debug, Serialize)]
+pub(super) struct ModelsOut {
+    models: Vec<ModelOut>,
+    models_total: usize,
+    /// Ours: the version that generations are stored with.
+    catalogue_version: String,
+}
+
+/// `spec/contract.md` 11.2; what stands after `specific_schema` is ours.
+#[derive(Debug, Serialize)]
+pub(super) struct ModelOut {
+    model_type: &'static str,
+    model_identifier: String,
+    model_pricing: Value,
+    model_supported_provider: Vec<&'static str>,
+    schema: SchemaOut,
+    specific_schema: Vec<String>,
+    model_price_source: &'static str,
+    model_fields: Map<String, Value>,
+    model_rules: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct SchemaOut {
+    generation_prompt: bool,
+    generation_ratio: Vec<String>,
+    generation_output_format: Vec<&'static str>,
+    generation_output_number: u32,
+    generation_input_file: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation_duration: Option<Vec<Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation_resolution: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation_generate_audio: Option<bool>,
+}
+
+pub(super) async fn list_models(
+    _caller: Authorized<LibraryRead>,
+    state: Data<AppState>,
+    request: HttpRequest,
+) -> HttpResponse {
+    library_answer(&request, &state, "Models retrieved successfully", || {
+        let models: Vec<ModelOut> =
+            state.offering.models().map(|(model, providers)| model_out(model, providers)).collect();
+        ModelsOut {
+            models_total: models.len(),
+            models,
+            catalogue_version: state.offering.catalogue_version().to_owned(),
+        }
+    })
+}
+
+fn model_out(model: &Model, providers: &[ProviderName]) -> ModelOut {
+    ModelOut {
+        model_type: model.media.as_str(),
+        model_identifier: model.identifier.clone(),
+        model_pricing: pricing(model.price().rates()),
+        model_supported_provider: providers.iter().map(|name| name.as_str()).collect(),
+        schema: schema(model),
+        specific_schema: model.specific_schema().into_iter().map(str::to_owned).collect(),
+        model_price_source: model.price_source.as_str(),
+        model_fields: fields::describe(model),
+        model_rules: model
+            .rules
+            .iter()
+            .map(|it| format!("{} {}.", it.needs, it.demand()))
+            .collect(),
+    }
+}
+
+/// A number, or a map from tier to number (`spec/contract.md` 9.6).
+pub(super) fn pricing(rates: &Rates) -> Value {
+    match rates {
+        Rates::Flat(rate) => credits(*rate),
+        Rates::ByResolution(_) | Rates::ByAudio(_) | Rates::ByResolutionAndAudio(_) => {
+            let tiers = rates.tiers().iter();
+            Value::Object(tiers.map(|(key, rate)| (key.clone(), credits(*rate))).collect())
+        }
+    }
+}
+
+fn schema(model: &Model) -> SchemaOut {
+    let durations = model.durations_ms.iter().map(|ms| seconds(*ms)).collect();
+    SchemaOut {
+        generation_prompt: true,
+        generation_ratio: model.ratios.clone(),
+        generation_output_format: model.formats.iter().map(|format| format.as_str()).collect(),
+        generation_output_number: model.output_number_max,
+        generation_input_file: model.input_files.max > 0,
+        generation_duration: (model.media == MediaKind::Video).then_some(durations),
+        generation_resolution: (!model.resolutions.is_empty()).then(|| model.resolutions.clone()),
+        generation_generate_audio: model.audio.then_some(true),
+    }
+}
