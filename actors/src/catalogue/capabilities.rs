@@ -31,66 +31,56 @@ pub struct Capabilities {
     pub fields: Vec<Field>,
 }
 
-/// Why a stack has no capability in common: the key of the file or the field, and a clause.
+/// What a stack does not agree on: the key of the file or the field, and why as a clause.
 pub(super) type Disagreement = (String, String);
 
 /// What every offer of the stack can do, in the order of the first one.
 ///
 /// # Errors
-/// What they do not agree on and have to: see [`shared_list`] and [`shared_field`].
+/// Everything on which they have to agree and do not.
 pub(super) fn intersect(stack: &[Offer]) -> Result<Capabilities, Vec<Disagreement>> {
     let all = || stack.iter().map(|offer| &offer.capabilities);
-    let mut found = Vec::new();
-    let mut keep = |shared: Result<(), Disagreement>| found.extend(shared.err());
-
-    let (mut ratios, mut formats) = (Vec::new(), Vec::new());
-    let (mut durations_ms, mut resolutions) = (Vec::new(), Vec::new());
+    let (mut found, mut fields) = (Vec::new(), Vec::new());
     let text = |text: &String| text.clone();
-    keep(shared_list("ratios", stack, |it| &it.ratios, text, &mut ratios));
     let name = |format: &OutputFormat| format.as_str().to_owned();
-    keep(shared_list("formats", stack, |it| &it.formats, name, &mut formats));
+    let ratios = shared_list("ratios", stack, |it| &it.ratios, text);
+    let formats = shared_list("formats", stack, |it| &it.formats, name);
     // A provider without tiers leaves none to choose, which is no disagreement: whether the
     // price can do without them is checked with the price.
-    if all().all(|it| !it.resolutions.is_empty()) {
-        keep(shared_list("resolutions", stack, |it| &it.resolutions, text, &mut resolutions));
-    }
-    if let Some(first) = stack.first() {
-        let shared = |ms: &&u64| all().all(|it| it.durations_ms.contains(ms));
-        durations_ms.extend(first.capabilities.durations_ms.iter().filter(shared));
-        if durations_ms.is_empty() && !first.capabilities.durations_ms.is_empty() {
-            keep(Err(("durations".to_owned(), format!("{} have none in common", names(stack)))));
-        }
-    }
-    let input_files = InputFiles {
-        min: all().map(|it| it.input_files.min).max().unwrap_or(0),
-        max: all().map(|it| it.input_files.max).min().unwrap_or(0),
+    let resolutions = match all().all(|it| !it.resolutions.is_empty()) {
+        true => shared_list("resolutions", stack, |it| &it.resolutions, text),
+        false => Ok(Vec::new()),
     };
-    if input_files.min > input_files.max {
-        let InputFiles { min, max } = input_files;
-        let reason = format!("one of {} needs {min}, another takes {max}", names(stack));
-        keep(Err(("input_files_min".to_owned(), reason)));
-    }
-    let mut fields = Vec::new();
+    let (durations_ms, input_files) = (shared_durations(stack), shared_input_files(stack));
     for field in stack.first().iter().flat_map(|first| &first.capabilities.fields) {
         match shared_field(field, stack) {
             Ok(shared) => fields.extend(shared),
-            Err(reason) => keep(Err((field.name.clone(), reason))),
+            Err(reason) => found.push((field.name.clone(), reason)),
         }
     }
-    if !found.is_empty() {
-        return Err(found);
+    match (ratios, formats, resolutions, durations_ms, input_files) {
+        (Ok(ratios), Ok(formats), Ok(resolutions), Ok(durations_ms), Ok(input_files))
+            if found.is_empty() =>
+        {
+            Ok(Capabilities {
+                ratios,
+                formats,
+                output_number_max: all().map(|it| it.output_number_max).min().unwrap_or(0),
+                input_files,
+                last_frame: all().all(|it| it.last_frame),
+                durations_ms,
+                resolutions,
+                audio: all().all(|it| it.audio),
+                fields,
+            })
+        }
+        (ratios, formats, resolutions, durations_ms, input_files) => {
+            let lists = [ratios.err(), formats.err(), resolutions.err()];
+            let others = [durations_ms.err(), input_files.err()];
+            found.splice(0..0, lists.into_iter().chain(others).flatten());
+            Err(found)
+        }
     }
-    Ok(Capabilities {
-        ratios,
-        formats,
-        output_number_max: all().map(|it| it.output_number_max).min().unwrap_or(0),
-        input_files,
-        last_frame: all().all(|it| it.last_frame),
-        durations_ms,
-        resolutions,
-        audio: all().all(|it| it.audio),
-        fields,
-    })
 }
 
 /// The items of the first list that are in all of them. The first item is the default, so it
@@ -100,24 +90,46 @@ fn shared_list<T: Clone + PartialEq>(
     stack: &[Offer],
     list: fn(&Capabilities) -> &Vec<T>,
     text: impl Fn(&T) -> String,
-    shared: &mut Vec<T>,
-) -> Result<(), Disagreement> {
-    let Some(first) = stack.first() else { return Ok(()) };
-    let lacks = |item: &T, offer: &&Offer| !list(&offer.capabilities).contains(item);
-    let items = list(&first.capabilities).iter();
-    shared.extend(items.filter(|item| !stack.iter().any(|it| lacks(item, &it))).cloned());
-    let Some(default) = list(&first.capabilities).first() else { return Ok(()) };
-    if shared.is_empty() {
-        return Err((key.to_owned(), format!("{} have none in common", names(stack))));
-    }
-    match stack.iter().find(|offer| lacks(default, offer)) {
-        None => Ok(()),
-        Some(offer) => {
-            let (default, provider) = (text(default), offer.provider);
-            let reason = format!("the default `{default}` is not offered by {provider}");
-            Err((key.to_owned(), reason))
+) -> Result<Vec<T>, Disagreement> {
+    let Some(first) = stack.first().map(|first| list(&first.capabilities)) else {
+        return Ok(Vec::new());
+    };
+    let without = |item: &T| stack.iter().find(|it| !list(&it.capabilities).contains(item));
+    let shared: Vec<T> = first.iter().filter(|item| without(item).is_none()).cloned().collect();
+    let problem = match first.first().map(|default| (default, without(default))) {
+        _ if shared.is_empty() => format!("{} have none in common", names(stack)),
+        Some((default, Some(offer))) => {
+            format!("the default `{}` is not offered by {}", text(default), offer.provider)
         }
+        Some((_, None)) | None => return Ok(shared),
+    };
+    Err((key.to_owned(), problem))
+}
+
+/// Lengths have no default, so any in common will do.
+fn shared_durations(stack: &[Offer]) -> Result<Vec<u64>, Disagreement> {
+    let mut lists = stack.iter().map(|offer| &offer.capabilities.durations_ms);
+    let Some(first) = lists.next().filter(|first| !first.is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let shared: Vec<u64> =
+        first.iter().filter(|ms| lists.clone().all(|list| list.contains(ms))).copied().collect();
+    match shared.is_empty() {
+        true => Err(("durations".to_owned(), format!("{} have none in common", names(stack)))),
+        false => Ok(shared),
     }
+}
+
+/// The lowest maximum and the highest minimum.
+fn shared_input_files(stack: &[Offer]) -> Result<InputFiles, Disagreement> {
+    let all = || stack.iter().map(|offer| offer.capabilities.input_files);
+    let (min, max) = (all().map(|it| it.min).max(), all().map(|it| it.max).min());
+    let (min, max) = (min.unwrap_or(0), max.unwrap_or(0));
+    if min <= max {
+        return Ok(InputFiles { min, max });
+    }
+    let reason = format!("one of {} needs {min}, another takes {max}", names(stack));
+    Err(("input_files_min".to_owned(), reason))
 }
 
 /// A field as far as every offer has it: `None` when one lacks it. Ranges and values shrink to

@@ -34,7 +34,12 @@ impl Rule {
             let texts: Vec<String> = values.iter().map(plain).collect();
             texts.join(" or ")
         };
-        format!("must be {} when {} is {}", list(&self.one_of), self.when, list(&self.is))
+        let given = |value: &Value| if *value == true { "given" } else { "not given" };
+        let is = match self.is.as_slice() {
+            [one] if self.when.starts_with("generation_input_file") => given(one).to_owned(),
+            values => list(values),
+        };
+        format!("must be {} when {} is {is}", list(&self.one_of), self.when)
     }
 }
 
@@ -81,6 +86,9 @@ mod tests {
         assert!(!kept(json!("4k"), json!(4)));
         assert!(!kept(json!("1080p"), json!(6)));
         assert!(kept(json!("1080p"), Value::Null), "nothing is known of the other");
-        assert_eq!(rule().demand(), "must be 8 when generation_resolution is 1080p or 4k",);
+        assert_eq!(rule().demand(), "must be 8 when generation_resolution is 1080p or 4k");
+        let when = "generation_input_file".to_owned();
+        let without_file = Rule { when, is: vec![json!(false)], ..rule() };
+        assert_eq!(without_file.demand(), "must be 8 when generation_input_file is not given");
     }
 }

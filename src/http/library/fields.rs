@@ -10,46 +10,43 @@ use crate::http::number::seconds;
 
 /// By public name, in the order of `spec/contract.md` 7.2.
 pub(super) fn describe(model: &Model) -> Map<String, Value> {
-    let mut fields = Map::new();
-    let mut put = |name: &str, description: Value| {
-        fields.insert(name.to_owned(), description);
-    };
-    let prompt =
-        json!({ "type": "string", "required": true, "min_length": 1, "max_length": PROMPT_MAX });
-    put("generation_prompt", prompt);
-    put("generation_ratio", choice(model.ratios.iter().map(|ratio| json!(ratio)).collect()));
-    let formats = model.formats.iter().map(|format| json!(format.as_str())).collect();
-    put("generation_output_format", choice(formats));
-    let number = json!({ "type": "integer", "required": false, "min": 1,
-        "max": model.output_number_max, "default": 1 });
-    put("generation_output_number", number);
-    if !model.durations_ms.is_empty() {
-        let values: Vec<Value> = model.durations_ms.iter().map(|ms| seconds(*ms)).collect();
-        let duration = json!({ "type": "number", "required": true, "values": values });
-        put("generation_duration", duration);
-    }
-    if !model.resolutions.is_empty() {
-        let resolutions = model.resolutions.iter().map(|tier| json!(tier)).collect();
-        put("generation_resolution", choice(resolutions));
-    }
-    if model.audio {
-        let audio = json!({ "type": "boolean", "required": false, "default": false });
-        put("generation_generate_audio", audio);
-    }
-    if model.input_files.max > 0 {
-        let limits = model.input_files;
-        let files = json!({ "type": "url_array", "required": limits.min > 0,
-            "min_items": limits.min, "max_items": limits.max });
-        put("generation_input_file", files);
-    }
+    let mut fields = core(model);
     if model.last_frame {
         let last = json!({ "type": "url", "required": false, "needs": "generation_input_file" });
-        put("generation_input_file_last_content", last);
+        fields.push(("generation_input_file_last_content", last));
     }
-    for field in &model.fields {
-        put(&field.name, specific(field));
-    }
-    fields
+    fields.extend(model.fields.iter().map(|field| (field.name.as_str(), specific(field))));
+    fields.into_iter().map(|(name, description)| (name.to_owned(), description)).collect()
+}
+
+/// The fields that all models know, as far as this one takes them.
+fn core(model: &Model) -> Vec<(&str, Value)> {
+    let text = |texts: &[String]| choice(texts.iter().map(|text| json!(text)).collect());
+    let formats = model.formats.iter().map(|format| json!(format.as_str())).collect();
+    let durations: Vec<Value> = model.durations_ms.iter().map(|ms| seconds(*ms)).collect();
+    let (count_max, files) = (model.output_number_max, model.input_files);
+    let prompt =
+        json!({ "type": "string", "required": true, "min_length": 1, "max_length": PROMPT_MAX });
+    let number =
+        json!({ "type": "integer", "required": false, "min": 1, "max": count_max, "default": 1 });
+    let duration = json!({ "type": "number", "required": true, "values": durations });
+    let audio = json!({ "type": "boolean", "required": false, "default": false });
+    let input = json!({ "type": "url_array", "required": files.min > 0,
+        "min_items": files.min, "max_items": files.max });
+    [
+        (true, "generation_prompt", prompt),
+        (true, "generation_ratio", text(&model.ratios)),
+        (true, "generation_output_format", choice(formats)),
+        (true, "generation_output_number", number),
+        (!durations.is_empty(), "generation_duration", duration),
+        (!model.resolutions.is_empty(), "generation_resolution", text(&model.resolutions)),
+        (model.audio, "generation_generate_audio", audio),
+        (files.max > 0, "generation_input_file", input),
+    ]
+    .into_iter()
+    .filter(|(taken, ..)| *taken)
+    .map(|(_, name, description)| (name, description))
+    .collect()
 }
 
 /// One of these; the first when it is omitted.

@@ -43,45 +43,20 @@ impl Report<'_> {
         self.push(problem);
     }
 
-    /// What the tiers depend on is told from how their keys are spelled; they must then be
-    /// exactly the choices that every provider of the stack offers.
+    /// The tiers must be exactly the choices that every provider of the stack offers.
     fn tiers(&mut self, stack: &[Offer], shared: &Capabilities) -> Option<Rates> {
         let Some(PriceSpec::Tiers(tiers)) = &self.spec.price else { return None };
-        let sound = [audio_key(false), audio_key(true)];
-        let resolutions = &shared.resolutions;
-        let ends = |key: &String| sound.iter().any(|end| key.ends_with(&format!("_{end}")));
-        let by_both = tiers.keys().any(ends);
-        let by_audio = !by_both && tiers.keys().any(|key| sound.contains(&key.as_str()));
-        let expected: Vec<String> = if by_both {
-            let keys = |resolution| sound.iter().map(move |end| format!("{resolution}_{end}"));
-            resolutions.iter().flat_map(keys).collect()
-        } else if by_audio {
-            sound.iter().map(|&key| key.to_owned()).collect()
-        } else {
-            resolutions.clone()
-        };
-
-        let before = self.problems.len();
-        if (by_both || by_audio) && !shared.audio {
-            let without = stack.iter().find(|offer| !offer.capabilities.audio);
-            let provider = without.map_or("", |offer| offer.provider.as_str());
-            self.add_price("price", format!("depends on sound, which {provider} does not offer"));
-        }
-        if !by_audio && resolutions.is_empty() {
-            let without = stack.iter().find(|offer| offer.capabilities.resolutions.is_empty());
-            let provider = without.map_or("", |offer| offer.provider.as_str());
-            let reason = format!("depends on the resolution, of which {provider} offers none");
+        let basis = Basis::of(tiers.keys());
+        if let Some(reason) = basis.is_missing(stack, shared) {
             self.add_price("price", reason);
-        }
-        if self.problems.len() > before {
             return None;
         }
+        let before = self.problems.len();
+        let expected = basis.keys(&shared.resolutions);
         for key in tiers.keys().filter(|key| !expected.contains(key)) {
-            let lacks = |offer: &&Offer| {
-                let tier = key.split('_').next().unwrap_or_default();
-                !offer.capabilities.resolutions.iter().any(|resolution| resolution == tier)
-            };
-            let reason = match stack.iter().find(lacks) {
+            let tier = key.split('_').next().unwrap_or_default();
+            let has = |offer: &Offer| offer.capabilities.resolutions.iter().any(|it| it == tier);
+            let reason = match stack.iter().find(|offer| !has(offer)) {
                 Some(offer) => format!("is a tier that {} does not offer", offer.provider),
                 None => "is a tier that the model does not offer".to_owned(),
             };
@@ -98,14 +73,7 @@ impl Report<'_> {
                 }
             }
         }
-        if self.problems.len() > before {
-            return None;
-        }
-        Some(match (by_both, by_audio) {
-            (true, _) => Rates::ByResolutionAndAudio(rates),
-            (false, true) => Rates::ByAudio(rates),
-            (false, false) => Rates::ByResolution(rates),
-        })
+        (self.problems.len() == before).then(|| basis.rates(rates))
     }
 
     fn rate(&mut self, field: &str, number: f64) -> Option<Credits> {
@@ -141,6 +109,69 @@ impl Report<'_> {
                     Err(error) => return self.add_price("price", error.to_string()),
                 }
             }
+        }
+    }
+}
+
+/// What tiers depend on, told from how their keys are spelled.
+#[derive(Clone, Copy)]
+enum Basis {
+    Resolution,
+    Audio,
+    ResolutionAndAudio,
+}
+
+impl Basis {
+    fn of<'a>(mut keys: impl Iterator<Item = &'a String> + Clone) -> Self {
+        let sound = [audio_key(false), audio_key(true)];
+        let ends = |key: &String| sound.iter().any(|end| key.ends_with(&format!("_{end}")));
+        if keys.clone().any(ends) {
+            Self::ResolutionAndAudio
+        } else if keys.any(|key| sound.contains(&key.as_str())) {
+            Self::Audio
+        } else {
+            Self::Resolution
+        }
+    }
+
+    /// Who does not offer the choice at all that the price depends on (`spec/domain.md` N3).
+    fn is_missing(self, stack: &[Offer], shared: &Capabilities) -> Option<String> {
+        let first = |lacks: fn(&Capabilities) -> bool| {
+            let offer = stack.iter().find(|offer| lacks(&offer.capabilities));
+            offer.map_or("nobody", |offer| offer.provider.as_str())
+        };
+        let (by_resolution, by_audio) = match self {
+            Self::Resolution => (true, false),
+            Self::Audio => (false, true),
+            Self::ResolutionAndAudio => (true, true),
+        };
+        if by_audio && !shared.audio {
+            let provider = first(|it| !it.audio);
+            return Some(format!("depends on sound, which {provider} does not offer"));
+        }
+        if by_resolution && shared.resolutions.is_empty() {
+            let provider = first(|it| it.resolutions.is_empty());
+            return Some(format!("depends on the resolution, of which {provider} offers none"));
+        }
+        None
+    }
+
+    /// The keys that there have to be.
+    fn keys(self, resolutions: &[String]) -> Vec<String> {
+        let sound = [audio_key(false), audio_key(true)];
+        let both = |resolution| sound.iter().map(move |end| format!("{resolution}_{end}"));
+        match self {
+            Self::Resolution => resolutions.to_vec(),
+            Self::Audio => sound.iter().map(|&key| key.to_owned()).collect(),
+            Self::ResolutionAndAudio => resolutions.iter().flat_map(both).collect(),
+        }
+    }
+
+    fn rates(self, rates: Vec<(String, Credits)>) -> Rates {
+        match self {
+            Self::Resolution => Rates::ByResolution(rates),
+            Self::Audio => Rates::ByAudio(rates),
+            Self::ResolutionAndAudio => Rates::ByResolutionAndAudio(rates),
         }
     }
 }
