@@ -20,6 +20,7 @@ use actors::ports::{
 };
 use actors::provider_health::ProviderHealth;
 use actors::system::System;
+use actors::watchers::Watchers;
 use actors::webhook::{DeliveryPolicy, FileUrls};
 use anyhow::Context;
 use async_trait::async_trait;
@@ -153,6 +154,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         batch_max: config.writer.batch_max,
         queue_max: config.writer.queue_max,
         metrics: store_metrics(&mut registry),
+        watchers: Arc::new(Watchers::default()),
     });
     let writer_ended = run_writer(writer);
     let first_key = identity::bootstrap(&identity::Context::new(store.clone(), config)).await?;

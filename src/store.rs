@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 
 use actors::account::Plans;
 use actors::id::NodeId;
-use actors::ports::{DeliveryListener, IdSource, StoreError};
+use actors::ports::{DeliveryListener, GenerationListener, IdSource, StoreError};
 use actors::webhook::{DeliveryPolicy, FileUrls};
 use anyhow::Context;
 use prometheus_client::metrics::histogram::Histogram;
@@ -228,6 +228,8 @@ pub struct StoreParts {
     pub queue_max: usize,
     /// What is measured.
     pub metrics: StoreMetrics,
+    /// Who is told of generations that have changed.
+    pub watchers: Arc<dyn GenerationListener>,
 }
 
 /// What the store measures.
@@ -258,6 +260,7 @@ impl Store {
             batch_max: parts.batch_max,
             metrics: parts.metrics,
             listener: Arc::clone(&listener),
+            watchers: parts.watchers,
             in_flight: InFlight::default(),
         };
         let store = Self {

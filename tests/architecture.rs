@@ -35,8 +35,9 @@ const ACTORS: [&str; 7] = [
     "system",
 ];
 
-/// What is not an actor and speaks of ports: themselves, and what hands them to the actors.
-const PORTS: [&str; 2] = ["ports", "env"];
+/// What is not an actor and speaks of ports: themselves, what hands them to the actors, and what
+/// the writer tells of changes.
+const PORTS: [&str; 3] = ["ports", "env", "watchers"];
 
 /// The ways into the program, each of which must do without the others.
 const ENTRANCES: [&str; 3] = ["http", "dashboard", "cli"];

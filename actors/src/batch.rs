@@ -67,11 +67,20 @@ pub struct Changes {
     pub tried: Vec<(WebhookDelivery, TryResult)>,
     /// Changed endpoints.
     pub endpoints: Vec<EndpointState>,
+    /// Generations that are gone, to be written after everything else.
+    pub deleted: Vec<(AccountId, GenerationId)>,
     /// Disabled endpoints among those that new deliveries are for.
     silent: HashSet<EndpointId>,
 }
 
 impl Changes {
+    /// The generations that stand elsewhere than before, or no longer exist. New ones are not
+    /// among them: nobody knows of them yet.
+    pub fn moved(&self) -> impl Iterator<Item = (AccountId, GenerationId)> {
+        let updated = self.updated.iter().map(|(moved, _)| (moved.account_id, moved.id));
+        updated.chain(self.deleted.iter().copied())
+    }
+
     /// The new deliveries that may leave now: what is for a disabled endpoint waits.
     pub fn into_sendable(mut self) -> Vec<WebhookDelivery> {
         self.deliveries.retain(|delivery| !self.silent.contains(&delivery.endpoint_id));
@@ -165,6 +174,17 @@ pub enum AdvanceRefusal {
     Conflict(Box<Generation>),
 }
 
+/// Why a generation was not deleted. Nothing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DeleteRefusal {
+    /// No such generation in that account.
+    #[error("no such generation")]
+    NotFound,
+    /// It has not ended.
+    #[error("it has not ended")]
+    InFlight,
+}
+
 /// What a try led to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TryOutcome {
@@ -249,6 +269,24 @@ impl<'a> Batch<'a> {
         Ok(next)
     }
 
+    /// Deletes a generation that has ended. What it cost and whom it was sent to stays.
+    ///
+    /// # Errors
+    /// [`DeleteRefusal`].
+    pub fn delete(&mut self, account_id: AccountId, id: GenerationId) -> Result<(), DeleteRefusal> {
+        let key = (account_id, id);
+        let current = self.snapshot.generations.get(&key).ok_or(DeleteRefusal::NotFound)?;
+        if !current.status().is_terminal() {
+            return Err(DeleteRefusal::InFlight);
+        }
+        if let Some(before) = self.before.remove(&key) {
+            self.change(key, before);
+        }
+        self.snapshot.generations.remove(&key);
+        self.changes.deleted.push(key);
+        Ok(())
+    }
+
     /// Takes the result of a try in: the delivery's next step and the endpoint's count.
     /// `None` when the delivery or its endpoint is gone.
     pub fn record_try(&mut self, tried: DeliveryTried) -> Option<TryOutcome> {
@@ -270,13 +308,8 @@ impl<'a> Batch<'a> {
 
     /// What is to be written.
     pub fn into_changes(mut self) -> Changes {
-        for (key, (was, attempts_before)) in self.before {
-            let generation = self.snapshot.generations.remove(&key).expect("it was changed");
-            let changed =
-                generation.attempts().iter().filter(|attempt| !attempts_before.contains(attempt));
-            let changed = changed.map(|attempt| (key.0, key.1, attempt.clone()));
-            self.changes.attempts.extend(changed);
-            self.changes.updated.push((generation, was));
+        for (key, before) in std::mem::take(&mut self.before) {
+            self.change(key, before);
         }
         for (account_id, before) in self.standings_before {
             let after = self.snapshot.standings[&account_id];
@@ -293,6 +326,20 @@ impl<'a> Batch<'a> {
             }
         }
         self.changes
+    }
+
+    /// Notes how a generation and its attempts differ from what was read.
+    fn change(
+        &mut self,
+        key: (AccountId, GenerationId),
+        (was, attempts_before): (Status, Vec<Attempt>),
+    ) {
+        let generation = self.snapshot.generations.remove(&key).expect("it was changed");
+        let changed =
+            generation.attempts().iter().filter(|attempt| !attempts_before.contains(attempt));
+        let changed = changed.map(|attempt| (key.0, key.1, attempt.clone()));
+        self.changes.attempts.extend(changed);
+        self.changes.updated.push((generation, was));
     }
 
     /// Success spends the reservation, any other end gives it back. The state machine

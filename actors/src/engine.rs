@@ -1,5 +1,7 @@
 //! The door to the actors: what the API, the dashboard and the command line call.
 
+pub mod deletion;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +15,7 @@ use tokio::time::timeout;
 use crate::attempt::{Attempt, AttemptOutcome};
 use crate::batch::{AcceptRefusal, Advance, AdvanceRefusal};
 use crate::endpoint_supervisor::{EndpointSupervisor, Wake};
+use crate::engine::deletion::Turns;
 use crate::env::Env;
 use crate::generation::{Event, Generation, NewAttempt, NewGeneration};
 use crate::generation_actor::Nudge;
@@ -32,6 +35,7 @@ struct Inner {
     env: Arc<Env>,
     supervisors: Vec<Addr<Supervisor>>,
     endpoint_supervisors: Vec<Addr<EndpointSupervisor>>,
+    deletions: Turns,
     stopping: AtomicBool,
 }
 
@@ -103,8 +107,9 @@ impl Engine {
         supervisors: Vec<Addr<Supervisor>>,
         endpoint_supervisors: Vec<Addr<EndpointSupervisor>>,
     ) -> Self {
-        let stopping = AtomicBool::new(false);
-        Self { inner: Arc::new(Inner { env, supervisors, endpoint_supervisors, stopping }) }
+        let (deletions, stopping) = (Turns::default(), AtomicBool::new(false));
+        let inner = Inner { env, supervisors, endpoint_supervisors, deletions, stopping };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Accepts a generation, starts its actor, and waits until a provider has taken it, until

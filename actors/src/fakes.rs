@@ -122,6 +122,18 @@ impl OutputStore for FakeOutputs {
     fn folder(&self, _account_id: AccountId, id: GenerationId) -> String {
         format!("folder-{id}")
     }
+
+    async fn remove(&self, folder: &str) -> Result<u64, StoreError> {
+        let left = self.failures.load(Ordering::Relaxed);
+        if left > 0 {
+            self.failures.store(left - 1, Ordering::Relaxed);
+            return Err(StoreError::Overloaded);
+        }
+        let mut files = self.files.lock().unwrap();
+        let before = files.len();
+        files.retain(|key, _| !key.starts_with(&format!("{folder}/")));
+        Ok((before - files.len()) as u64)
+    }
 }
 
 /// One webhook that arrived.

@@ -20,6 +20,7 @@
 //! ```
 
 mod calls;
+pub mod orphans;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub struct GenerationActor {
     asking: Option<u32>,
     /// The attempt whose result is being stored: later news of it does not count.
     storing: Option<u32>,
+    /// Whether files may lie in its folder.
+    stored: bool,
     /// Whether to stop as soon as nothing is in flight.
     draining: bool,
     /// Tells the supervisor when this actor ends, however it ends.
@@ -108,6 +111,8 @@ impl GenerationActor {
             repeated: None,
             asking: None,
             storing: None,
+            // What a dead actor has left is not known.
+            stored: !fresh,
             draining: false,
             notice,
         }
@@ -223,7 +228,11 @@ impl GenerationActor {
             Err(AdvanceRefusal::Conflict(current)) => actor.overtaken(ctx, *current, &advance),
             Err(refusal @ (AdvanceRefusal::Fenced | AdvanceRefusal::NotFound)) => {
                 tracing::info!(generation = %actor.generation.id, %refusal, "let go");
-                actor.finish(ctx);
+                if actor.stored {
+                    actor.remove_orphans(ctx, Self::finish);
+                } else {
+                    actor.finish(ctx);
+                }
             }
         });
         ctx.wait(written);
@@ -297,9 +306,23 @@ impl GenerationActor {
 
     /// Ends the actor when the generation has ended and nothing is in flight or awaited.
     fn finish_if_over(&mut self, ctx: &mut Context<Self>) {
-        if self.generation.status().is_terminal() && self.busy == 0 && self.timer.is_none() {
+        let status = self.generation.status();
+        if !status.is_terminal() || self.busy > 0 || self.timer.is_some() {
+            return;
+        }
+        if self.stored && status != Status::Succeeded {
+            self.remove_orphans(ctx, Self::finish_if_over);
+        } else {
             self.finish(ctx);
         }
+    }
+
+    fn remove_orphans(&mut self, ctx: &mut Context<Self>, then: fn(&mut Self, &mut Context<Self>)) {
+        self.stored = false;
+        let env = Arc::clone(&self.env);
+        let (account_id, id) = (self.generation.account_id, self.generation.id);
+        let removed = async move { orphans::remove(&env, account_id, id).await };
+        self.work(ctx, removed, move |actor, (), ctx| then(actor, ctx));
     }
 
     fn finish(&mut self, ctx: &mut Context<Self>) {

@@ -31,6 +31,7 @@ pub mod webhook;
 pub mod env;
 pub mod metrics;
 pub mod ports;
+pub mod watchers;
 
 pub mod death;
 pub mod endpoint_actor;

@@ -15,7 +15,9 @@ use uuid::Uuid;
 use crate::account::{Account, Plan};
 use crate::api_key::{ApiKey, Credential, KeyStatus, Rotated, Rotation};
 use crate::attempt::AttemptOutcome;
-use crate::batch::{AcceptRefusal, Advance, AdvanceRefusal, DeliveryTried, TryOutcome};
+use crate::batch::{
+    AcceptRefusal, Advance, AdvanceRefusal, DeleteRefusal, DeliveryTried, TryOutcome,
+};
 use crate::generation::{Generation, NewAttempt, NewGeneration};
 use crate::id::{AccountId, ApiKeyId, EndpointId, GenerationId, NodeId};
 use crate::idempotency::{Conclusion, Record, RecordKey};
@@ -74,6 +76,26 @@ pub trait GenerationStore: Send + Sync {
         account_id: AccountId,
         id: GenerationId,
     ) -> Result<Option<Generation>, StoreError>;
+
+    /// A page of an account's generations, newest first. Ids carry the time of acceptance
+    /// ([`IdSource::next_at`]), so this is the order of the primary key.
+    async fn list(
+        &self,
+        account_id: AccountId,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<Generation>, StoreError>;
+
+    /// How many generations an account has.
+    async fn count(&self, account_id: AccountId) -> Result<u64, StoreError>;
+
+    /// Deletes a generation that has ended, once. Its attempts, its ledger entries and its
+    /// webhook deliveries stay.
+    async fn delete(
+        &self,
+        account_id: AccountId,
+        id: GenerationId,
+    ) -> Result<Result<(), DeleteRefusal>, StoreError>;
 
     /// Takes over every generation in flight, at start: each gets `owner` and a higher epoch.
     /// Answers how many.
@@ -400,6 +422,14 @@ pub trait DeliveryListener: Send + Sync {
     fn committed(&self, deliveries: Vec<WebhookDelivery>);
 }
 
+/// Is told of generations that have just changed or are gone, so that who watches one looks at
+/// once. A hint: the rows are the fact, and are looked at without hints too.
+pub trait GenerationListener: Send + Sync {
+    /// Called after the commit and before those who wrote are answered; must not block. The
+    /// ids are only made when they are asked for.
+    fn changed(&self, ids: &mut dyn Iterator<Item = (AccountId, GenerationId)>);
+}
+
 /// Where outputs are kept.
 #[async_trait]
 pub trait OutputStore: Send + Sync {
@@ -408,6 +438,9 @@ pub trait OutputStore: Send + Sync {
     /// The unguessable folder of a generation's outputs, always the same for the same id, so
     /// that storing twice leaves nothing behind.
     fn folder(&self, account_id: AccountId, id: GenerationId) -> String;
+    /// Removes everything in a folder; repeating it removes what is left. Answers how many
+    /// files it has removed.
+    async fn remove(&self, folder: &str) -> Result<u64, StoreError>;
 }
 
 /// Sends a webhook to a customer.

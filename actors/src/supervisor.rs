@@ -19,8 +19,9 @@ use crate::death::{Death, DeathNotice};
 use crate::env::Env;
 use crate::failure::{Failure, FailureCode};
 use crate::generation::{Event, Generation};
-use crate::generation_actor::{GenerationActor, Nudge};
+use crate::generation_actor::{GenerationActor, Nudge, orphans};
 use crate::id::{AccountId, GenerationId};
+use crate::ports::StoreError;
 
 /// Messages that may wait for a supervisor. Senders wait their turn beyond it, so it bounds
 /// memory and costs nothing: a message is handled in microseconds.
@@ -140,7 +141,16 @@ impl Supervisor {
             return self.remove(id);
         }
         let env = Arc::clone(&self.env);
-        let read = async move { env.generations.find(account_id, id).await };
+        let read = async move {
+            let found = env.generations.find(account_id, id).await;
+            if let Ok(found) = &found
+                && found.as_ref().is_none_or(|it| it.status().is_terminal())
+            {
+                // Nobody else knows what the dead actor has stored.
+                orphans::remove(&env, account_id, id).await;
+            }
+            found
+        };
         let read = wrap_future::<_, Self>(read).map(move |found, supervisor, ctx| match found {
             Ok(Some(generation)) if supervisor.is_ours(&generation) => {
                 supervisor.env.metrics.generation_actors.restarted.inc();
@@ -173,7 +183,10 @@ impl Supervisor {
             let failure = Failure::new(FailureCode::GenerationFailed, message);
             let events = vec![Event::Failed { failure, at: env.clock.now() }];
             // The epoch is read, not remembered: whoever owns it now, it must not loop.
-            env.generations.advance(Advance { account_id, id, epoch: None, events }).await
+            let advance = Advance { account_id, id, epoch: None, events };
+            let failed = env.generations.advance(advance).await?;
+            orphans::remove(&env, account_id, id).await;
+            Ok::<_, StoreError>(failed)
         };
         let failed =
             wrap_future::<_, Self>(failed).map(move |result, supervisor, ctx| match result {

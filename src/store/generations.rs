@@ -1,11 +1,12 @@
 //! Generations and their attempts, read and written set-wise.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use actors::attempt::{Attempt, AttemptOutcome};
-use actors::batch::{AcceptRefusal, Advance, AdvanceRefusal};
+use actors::batch::{AcceptRefusal, Advance, AdvanceRefusal, DeleteRefusal};
 use actors::catalogue::PriceSource;
 use actors::failure::{Failure, FailureCode};
 use actors::generation::{
@@ -180,6 +181,23 @@ pub(crate) static UPSERT_ATTEMPTS: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
+/// Deletes what has ended, and nothing that somebody has begun anew.
+pub(crate) static DELETE: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &KEY,
+        "DELETE FROM generations
+         WHERE (account_id, id) IN (SELECT account_id, id FROM {rows} AS r)
+           AND status IN ('succeeded', 'failed', 'canceled')",
+    )
+});
+
+/// A page of an account's generations. The id begins with the time of acceptance, so the range
+/// of the primary key that belongs to the account is already in order.
+const LIST: &str = "SELECT account_id, id FROM generations
+     WHERE account_id = $1 ORDER BY id DESC LIMIT $2 OFFSET $3";
+
+const COUNT: &str = "SELECT COUNT(*) FROM generations WHERE account_id = $1";
+
 /// Takes over everything in flight.
 const ADOPT: &str = "UPDATE generations SET owner = $1, epoch = epoch + 1 WHERE due_at IS NOT NULL";
 
@@ -217,6 +235,42 @@ impl GenerationStore for Store {
         Ok(self.read(&[key(account_id, id)]).await?.pop())
     }
 
+    async fn list(
+        &self,
+        account_id: AccountId,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<Generation>, StoreError> {
+        let found: Vec<(Uuid, Uuid)> = on!(&self.db, pool => {
+            sqlx::query_as(LIST)
+                .bind(account_id.0)
+                .bind(i64::from(limit))
+                .bind(i64::try_from(offset).unwrap_or(i64::MAX))
+                .fetch_all(pool)
+                .await
+        })
+        .map_err(database)?;
+        let mut page = self.read(&keys(found)).await?;
+        page.sort_unstable_by_key(|generation| Reverse(generation.id));
+        Ok(page)
+    }
+
+    async fn count(&self, account_id: AccountId) -> Result<u64, StoreError> {
+        let count: i64 = on!(&self.db, pool => {
+            sqlx::query_scalar(COUNT).bind(account_id.0).fetch_one(pool).await
+        })
+        .map_err(database)?;
+        Ok(count.unsigned_abs())
+    }
+
+    async fn delete(
+        &self,
+        account_id: AccountId,
+        id: GenerationId,
+    ) -> Result<Result<(), DeleteRefusal>, StoreError> {
+        self.submit(|reply| Unit::Delete(account_id, id, reply)).await
+    }
+
     async fn adopt_any_account(&self, owner: NodeId) -> Result<u64, StoreError> {
         on!(&self.db, pool => {
             let mut transaction = pool.begin_write().await.map_err(database)?;
@@ -247,11 +301,7 @@ impl GenerationStore for Store {
                 .await
         })
         .map_err(database)?;
-        let keys: Vec<Key> = found
-            .into_iter()
-            .map(|(account_id, id)| Key { account_id: Id(account_id), id: Id(id) })
-            .collect();
-        self.read(&keys).await
+        self.read(&keys(found)).await
     }
 }
 
@@ -579,6 +629,14 @@ pub(crate) fn attempt_out(
         failure_message: failure.map(|failure| failure.message.as_str()),
         estimated_cost_microcredits: attempt.estimated_cost_microcredits,
     }
+}
+
+/// Rows of account and id as the keys of a set-wise read.
+fn keys(found: Vec<(Uuid, Uuid)>) -> Vec<Key> {
+    found
+        .into_iter()
+        .map(|(account_id, id)| Key { account_id: Id(account_id), id: Id(id) })
+        .collect()
 }
 
 /// The key of a generation for a set-wise read.

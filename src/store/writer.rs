@@ -11,13 +11,13 @@ use std::time::Instant;
 
 use actors::account::Plans;
 use actors::batch::{
-    self, AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeliveryTried, Snapshot,
-    TryOutcome,
+    self, AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeleteRefusal, DeliveryTried,
+    Snapshot, TryOutcome,
 };
 use actors::generation::{Generation, NewAttempt, NewGeneration};
-use actors::id::{AccountId, ApiKeyId, NodeId};
+use actors::id::{AccountId, ApiKeyId, GenerationId, NodeId};
 use actors::idempotency::Conclusion;
-use actors::ports::{DeliveryListener, IdSource, StoreError};
+use actors::ports::{DeliveryListener, GenerationListener, IdSource, StoreError};
 use actors::webhook::{DeliveryPolicy, FileUrls};
 use tokio::sync::{mpsc, oneshot};
 
@@ -50,6 +50,8 @@ pub(crate) enum Unit {
     Advance(Box<Advance>, Reply<Result<Generation, AdvanceRefusal>>),
     /// See `IdempotencyStore::conclude`.
     Conclude(Box<Conclusion>, Reply<()>),
+    /// See `GenerationStore::delete`.
+    Delete(AccountId, GenerationId, Reply<Result<(), DeleteRefusal>>),
     /// See `DeliveryStore::record_try`.
     Try(AccountId, Box<DeliveryTried>, Reply<Option<TryOutcome>>),
 }
@@ -64,6 +66,7 @@ pub(crate) struct Writer {
     pub(crate) batch_max: usize,
     pub(crate) metrics: StoreMetrics,
     pub(crate) listener: Arc<OnceLock<Weak<dyn DeliveryListener>>>,
+    pub(crate) watchers: Arc<dyn GenerationListener>,
     pub(crate) in_flight: InFlight,
 }
 
@@ -85,6 +88,7 @@ impl Writer {
     async fn commit(&mut self, connection: &mut Option<WriteConnection>, units: Vec<Unit>) {
         match self.attempt(connection, &units).await {
             Ok((answers, changes)) => {
+                self.watchers.changed(&mut changes.moved());
                 let deliveries = self.in_flight.remember(changes);
                 let listener = self.listener.get().and_then(Weak::upgrade);
                 if let (false, Some(listener)) = (deliveries.is_empty(), listener) {
@@ -148,6 +152,7 @@ impl Unit {
             Self::Accept(_, reply) => drop(reply.send(Err(error))),
             Self::Advance(_, reply) => drop(reply.send(Err(error))),
             Self::Conclude(_, reply) => drop(reply.send(Err(error))),
+            Self::Delete(_, _, reply) => drop(reply.send(Err(error))),
             Self::Try(_, _, reply) => drop(reply.send(Err(error))),
         }
     }
@@ -157,7 +162,7 @@ impl Unit {
             Self::Accept(accept, _) => accept.0.account_id,
             Self::Advance(advance, _) => advance.account_id,
             Self::Conclude(conclusion, _) => conclusion.key.account_id,
-            Self::Try(account_id, _, _) => *account_id,
+            Self::Delete(account_id, ..) | Self::Try(account_id, ..) => *account_id,
         }
     }
 }
@@ -166,6 +171,7 @@ enum Answer {
     Accept(Result<Generation, AcceptRefusal>),
     Advance(Result<Generation, AdvanceRefusal>),
     Conclude,
+    Delete(Result<(), DeleteRefusal>),
     Try(Option<TryOutcome>),
 }
 
@@ -181,6 +187,7 @@ impl Answer {
                 batch.conclude(conclusion.as_ref().clone());
                 Self::Conclude
             }
+            Unit::Delete(account_id, id, _) => Self::Delete(batch.delete(*account_id, *id)),
             Unit::Try(_, tried, _) => Self::Try(batch.record_try(tried.as_ref().clone())),
         }
     }
@@ -191,6 +198,7 @@ impl Answer {
             (Self::Accept(answer), Unit::Accept(_, reply)) => drop(reply.send(Ok(answer))),
             (Self::Advance(answer), Unit::Advance(_, reply)) => drop(reply.send(Ok(answer))),
             (Self::Conclude, Unit::Conclude(_, reply)) => drop(reply.send(Ok(()))),
+            (Self::Delete(answer), Unit::Delete(.., reply)) => drop(reply.send(Ok(answer))),
             (Self::Try(answer), Unit::Try(_, _, reply)) => drop(reply.send(Ok(answer))),
             _ => unreachable!("answers are made from the units, in order"),
         }
@@ -210,6 +218,11 @@ async fn load(
     // lock in the same one.
     let (mut advancing, mut tried_ones) = (BTreeSet::new(), BTreeSet::new());
     let (mut spending, mut claimed, mut settling) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    let mut need = |key| match in_flight.take(key) {
+        Some(generation) => drop(snapshot.generations.insert(key, generation)),
+        None if snapshot.generations.contains_key(&key) => {}
+        None => drop(advancing.insert(key)),
+    };
     for unit in units {
         let account_id = unit.account_id();
         match unit {
@@ -220,13 +233,10 @@ async fn load(
                 claimed.extend(new.claim.as_ref().map(|claim| &claim.key));
             }
             Unit::Conclude(conclusion, _) => drop(claimed.insert(&conclusion.key)),
+            Unit::Delete(_, id, _) => need((account_id, *id)),
             Unit::Advance(advance, _) => {
                 let key = (account_id, advance.id);
-                match in_flight.take(key) {
-                    Some(generation) => drop(snapshot.generations.insert(key, generation)),
-                    None if snapshot.generations.contains_key(&key) => {}
-                    None => drop(advancing.insert(key)),
-                }
+                need(key);
                 if advance.may_settle() {
                     paying.insert(account_id);
                     settling.push(key);
@@ -335,6 +345,8 @@ async fn save(
         .map(|(delivery, result)| webhooks::tried_out(delivery, result))
         .collect();
     let endpoints: Vec<_> = changes.endpoints.iter().map(webhooks::endpoint_out).collect();
+    let deleted: Vec<_> =
+        changes.deleted.iter().map(|(account_id, id)| generations::key(*account_id, *id)).collect();
     let writes = [
         Write::new(&generations::INSERT, &inserted),
         Write::new(&generations::UPDATE, &updated),
@@ -347,6 +359,8 @@ async fn save(
         Write::new(&webhooks::INSERT_DELIVERIES, &deliveries),
         Write::new(&webhooks::UPDATE_DELIVERIES, &tried),
         Write::new(&webhooks::UPDATE_ENDPOINTS, &endpoints),
+        // Last: it may have ended in this very batch.
+        Write::new(&generations::DELETE, &deleted),
     ];
     transaction.write_all(writes.into_iter().flatten().collect()).await
 }

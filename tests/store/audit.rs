@@ -244,6 +244,7 @@ impl Filled {
 on_both!(
     a_whole_database_has_no_findings,
     a_deleted_generation_that_was_settled_is_no_finding,
+    an_open_attempt_of_a_generation_that_is_gone_is_reported,
     missing_guards_are_reported,
 );
 
@@ -269,6 +270,13 @@ async fn a_deleted_generation_that_was_settled_is_no_finding(test: TestStore) {
     let deleted = "DELETE FROM generations WHERE id IN ({succeeded}, {failed})";
     filled.execute(&[deleted, "UPDATE accounts SET generations = generations - 2"]).await;
     filled.test.finish().await;
+}
+
+async fn an_open_attempt_of_a_generation_that_is_gone_is_reported(test: TestStore) {
+    let filled = Filled::new(test).await;
+    let reported = filled.broken("DELETE FROM generations WHERE id = {processing}").await;
+    assert!(reported.contains("attempt.none_is_open_at_the_end"), "{reported:?}");
+    filled.test.discard().await;
 }
 
 async fn missing_guards_are_reported(test: TestStore) {

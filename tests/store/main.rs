@@ -29,6 +29,7 @@ mod accounts;
 mod admission;
 mod attempts;
 mod audit;
+mod content;
 mod endpoints;
 mod generations;
 mod keys;

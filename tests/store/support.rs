@@ -30,6 +30,8 @@ use serde_json::json;
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinHandle;
 
+use crate::content::Told;
+
 /// Tries that the policy of these tests allows.
 pub(crate) const TRIES_MAX: u32 = 5;
 
@@ -64,6 +66,8 @@ pub(crate) struct TestStore {
     pub(crate) context: Context,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) node: NodeId,
+    /// What whoever watches generations is told.
+    pub(crate) told: Arc<Told>,
     db: Db,
     writer: JoinHandle<()>,
     database: Database,
@@ -109,6 +113,7 @@ impl TestStore {
         let db = Db::connect(&database, 8).await.unwrap();
         db.migrate().await.unwrap();
         let node = NodeId(SystemIds.next());
+        let told = Arc::<Told>::default();
         let (store, writer) = Store::new(StoreParts {
             db: db.clone(),
             node,
@@ -126,12 +131,13 @@ impl TestStore {
                 batch_units: Histogram::new([1.0]),
                 batch_seconds: Histogram::new([1.0]),
             },
+            watchers: told.clone(),
         });
         let writer = tokio::spawn(writer);
         let clock = Arc::new(ManualClock(Mutex::new(at(0))));
         let mut context = Context::new(store.clone(), &config);
         context.clock = clock.clone();
-        Self { store, context, clock, node, db, writer, database, directory, drop }
+        Self { store, context, clock, node, told, db, writer, database, directory, drop }
     }
 
     /// Every test ends with this: nothing that it did may have broken a rule.

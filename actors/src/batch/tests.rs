@@ -100,6 +100,7 @@ fn unchanged(changes: &Changes) -> bool {
         deliveries,
         tried,
         endpoints,
+        deleted,
         ..
     } = changes;
     inserted.is_empty()
@@ -113,6 +114,7 @@ fn unchanged(changes: &Changes) -> bool {
         && deliveries.is_empty()
         && tried.is_empty()
         && endpoints.is_empty()
+        && deleted.is_empty()
 }
 
 #[test]
@@ -360,4 +362,27 @@ fn tries_of_one_batch_count_one_after_another() {
     assert_eq!(outcomes.map(|o| o.endpoint_enabled), [true, true, true, true, false]);
     assert_eq!((changes.tried.len(), changes.endpoints.len()), (2, 1));
     assert!(!changes.endpoints[0].enabled);
+}
+
+#[test]
+fn only_what_has_ended_is_deleted_and_only_once() {
+    let id = GenerationId(Uuid::from_u128(5));
+    let (refused, changes) =
+        decide(snapshot(PRICE), |batch| [batch.delete(ACCOUNT, id), batch.delete(OTHER, id)]);
+    assert_eq!(refused, [Err(DeleteRefusal::InFlight), Err(DeleteRefusal::NotFound)]);
+    assert!(unchanged(&changes));
+
+    let (answers, changes) = decide(snapshot(PRICE), |batch| {
+        batch.advance(advance(None, vec![Event::Canceled { at: now() }])).unwrap();
+        let late = vec![Event::ResultDiscarded { attempt: 1, at: now() }];
+        let deleted = [batch.delete(ACCOUNT, id), batch.delete(ACCOUNT, id)];
+        (deleted, batch.advance(advance(None, late)))
+    });
+    assert_eq!(answers.0, [Ok(()), Err(DeleteRefusal::NotFound)]);
+    assert_eq!(answers.1, Err(AdvanceRefusal::NotFound));
+    assert_eq!(changes.deleted, [(ACCOUNT, id)]);
+    // What happened to it before in the same batch is written all the same.
+    assert_eq!((changes.updated.len(), changes.attempts.len()), (1, 1));
+    assert_eq!((changes.entries.len(), changes.entries[0].kind), (1, EntryKind::Refund));
+    assert_eq!(changes.moved().collect::<Vec<_>>(), [(ACCOUNT, id); 2]);
 }

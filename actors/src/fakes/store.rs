@@ -11,7 +11,8 @@ use tokio::time::sleep;
 
 use crate::account::Standing;
 use crate::batch::{
-    AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeliveryTried, Rules, Snapshot,
+    AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeleteRefusal, DeliveryTried, Rules,
+    Snapshot,
     TryOutcome,
 };
 use crate::engine::Engine;
@@ -49,6 +50,8 @@ pub(crate) struct FakeStore {
     pub(crate) faults: Mutex<VecDeque<Fault>>,
     /// Waits before a read of pending deliveries is answered.
     pub(crate) slow_reads: Mutex<VecDeque<Duration>>,
+    /// Looks for a generation so far.
+    pub(crate) reads: Mutex<usize>,
     /// Told of deliveries; absent where hints are lost.
     pub(crate) listener: Mutex<Option<Engine>>,
     ids: std::sync::Arc<Ids>,
@@ -83,6 +86,7 @@ impl FakeStore {
             rows: Mutex::default(),
             faults: Mutex::default(),
             slow_reads: Mutex::default(),
+            reads: Mutex::default(),
             listener: Mutex::default(),
             ids,
             files: FileUrls { base: "https://files.test".to_owned() },
@@ -202,6 +206,9 @@ impl Rows {
             let row = self.endpoints.get_mut(&state.id).unwrap();
             row.state = state;
         }
+        for (_, id) in changes.deleted {
+            self.generations.remove(&id).unwrap();
+        }
     }
 }
 
@@ -245,8 +252,33 @@ impl GenerationStore for FakeStore {
         account_id: AccountId,
         id: GenerationId,
     ) -> Result<Option<Generation>, StoreError> {
+        *self.reads.lock().unwrap() += 1;
         let found = self.rows().generations.get(&id).cloned();
         Ok(found.filter(|generation| generation.account_id == account_id))
+    }
+
+    async fn list(
+        &self,
+        account_id: AccountId,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<Generation>, StoreError> {
+        let rows = self.rows();
+        let owned = rows.generations.values().rev().filter(|g| g.account_id == account_id);
+        Ok(owned.skip(offset as usize).take(limit as usize).cloned().collect())
+    }
+
+    async fn count(&self, account_id: AccountId) -> Result<u64, StoreError> {
+        let rows = self.rows();
+        Ok(rows.generations.values().filter(|g| g.account_id == account_id).count() as u64)
+    }
+
+    async fn delete(
+        &self,
+        account_id: AccountId,
+        id: GenerationId,
+    ) -> Result<Result<(), DeleteRefusal>, StoreError> {
+        self.write(|| self.unit(|batch| batch.delete(account_id, id))).await
     }
 
     async fn adopt_any_account(&self, owner: NodeId) -> Result<u64, StoreError> {

@@ -256,6 +256,7 @@ impl GenerationActor {
     /// Stores a result, and only then says that the generation succeeded.
     fn store_output(&mut self, ctx: &mut Context<Self>, number: u32, job: JobRef, output: Output) {
         self.storing = Some(number);
+        self.stored = true;
         self.clear_timer(ctx);
         let (env, predict_time) = (Arc::clone(&self.env), output.predict_time);
         let folder = env.outputs.folder(self.generation.account_id, self.generation.id);

@@ -9,7 +9,7 @@ use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use actors::account::{Account, Plan};
 use actors::api_key::ApiKey;
-use actors::batch::{AcceptRefusal, Advance, AdvanceRefusal};
+use actors::batch::{AcceptRefusal, Advance, AdvanceRefusal, DeleteRefusal};
 use actors::engine::{CallbackRefusal, CallbackTarget, CancelError, Cancellation, SubmitError};
 use actors::generation::{Generation, NewAttempt, NewGeneration};
 use actors::id::{AccountId, GenerationId, NodeId};
@@ -135,6 +135,29 @@ impl GenerationStore for FakeGenerations {
     ) -> Result<Option<Generation>, StoreError> {
         let found = Some(samples::succeeded());
         Ok(found.filter(|found| found.account_id == account_id && found.id == id))
+    }
+
+    async fn list(
+        &self,
+        account_id: AccountId,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Vec<Generation>, StoreError> {
+        let found = Some(samples::succeeded()).into_iter();
+        let owned = found.filter(|found| found.account_id == account_id);
+        Ok(owned.skip(offset as usize).take(limit as usize).collect())
+    }
+
+    async fn count(&self, account_id: AccountId) -> Result<u64, StoreError> {
+        Ok(self.list(account_id, 0, u32::MAX).await?.len() as u64)
+    }
+
+    async fn delete(
+        &self,
+        _: AccountId,
+        _: GenerationId,
+    ) -> Result<Result<(), DeleteRefusal>, StoreError> {
+        unreachable!("the engine deletes")
     }
 
     async fn accept(

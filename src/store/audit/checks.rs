@@ -294,14 +294,15 @@ const ONE_OPEN_ATTEMPT: &str = "
     GROUP BY account_id, generation_id HAVING COUNT(*) > 1
     LIMIT $1";
 
+/// Attempts outlive a deleted generation, which has ended before.
 const NOTHING_OPEN_AT_THE_END: &str = "
     SELECT attempts.account_id, attempts.generation_id AS id, attempts.number AS place,
-           'is open, and its generation is ' || generations.status AS detail
+           'is open, and its generation is ' || COALESCE(generations.status, 'gone') AS detail
     FROM attempts
-    JOIN generations
+    LEFT JOIN generations
       ON generations.account_id = attempts.account_id AND generations.id = attempts.generation_id
     WHERE attempts.outcome = 'pending'
-      AND generations.status IN ('succeeded', 'failed', 'canceled')
+      AND COALESCE(generations.status, 'gone') NOT IN ('pending', 'processing')
     LIMIT $1";
 
 const ONE_USED: &str = "
