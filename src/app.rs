@@ -42,7 +42,7 @@ use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{self, Sources};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::http::{self, AppState, BodyLimits, Idempotency, Readiness};
+use crate::http::{self, AppState, BodyLimits, Idempotency, Readiness, StreamLimits, Streams};
 use crate::identity::{self, CreatedKey};
 use crate::ids::SystemIds;
 use crate::input_files::InputFiles;
@@ -99,6 +99,7 @@ pub struct Running {
     pub first_key: Option<CreatedKey>,
     url: String,
     servers: Vec<ServerHandle>,
+    watchers: Watchers,
     auth: Arc<Auth>,
     request_log: RequestLog,
     /// What is written down or cleaned up from time to time.
@@ -140,6 +141,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let (http_metrics, engine_metrics) =
         (Metrics::register(&mut registry), EngineMetrics::default());
     engine_metrics.register(&mut registry);
+    let watchers = Watchers::default();
     let (store, writer) = Store::new(StoreParts {
         db: db.clone(),
         node,
@@ -154,7 +156,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         batch_max: config.writer.batch_max,
         queue_max: config.writer.queue_max,
         metrics: store_metrics(&mut registry),
-        watchers: Arc::new(Watchers::default()),
+        watchers: Arc::new(watchers.clone()),
     });
     let writer_ended = run_writer(writer);
     let first_key = identity::bootstrap(&identity::Context::new(store.clone(), config)).await?;
@@ -249,6 +251,12 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             &config.input_files,
             Policy::FILE.or_private(config.webhooks.allow_private_targets),
         )?,
+        watchers: watchers.clone(),
+        streams: Streams::new(StreamLimits {
+            streams_max: config.events.streams_max,
+            streams_max_per_account: config.events.streams_max_per_account,
+            heartbeat: config.events.heartbeat,
+        }),
     });
     let mut servers = vec![serve_api(config, listener, state, &auth)?];
     let operator = config.operator.listen.and_then(listen_for_operator);
@@ -267,6 +275,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         first_key,
         url,
         servers,
+        watchers,
         auth,
         request_log,
         keeping,
@@ -333,6 +342,8 @@ impl Running {
 
     /// Stops in the reverse order: no new requests, then the actors, then the writer.
     pub async fn stop(self) {
+        // The servers wait for answers under way, and those who watch would wait for an end.
+        self.watchers.close();
         for server in self.servers {
             server.stop(true).await;
         }

@@ -41,6 +41,7 @@ pub struct Config {
     pub webhooks: WebhooksConfig,
     pub input_files: InputFilesConfig,
     pub provider_health: HealthRules,
+    pub events: EventsConfig,
     pub sandbox: SandboxConfig,
     pub catalogue: CatalogueConfig,
     pub limits: LimitsConfig,
@@ -148,6 +149,13 @@ pub struct InputFilesConfig {
 }
 
 #[derive(Debug, Clone)]
+pub struct EventsConfig {
+    pub streams_max: usize,
+    pub streams_max_per_account: usize,
+    pub heartbeat: Duration,
+}
+
+#[derive(Debug, Clone)]
 pub struct SandboxConfig {
     pub enabled: bool,
     pub stand_in: bool,
@@ -244,6 +252,7 @@ impl Config {
                 attempts_min: reader.integer("provider_health.attempts_min", 1..=1_000_000),
                 failures_percent: reader.integer("provider_health.failures_percent", 1..=100),
             },
+            events: EventsConfig::read(&mut reader),
             sandbox: SandboxConfig {
                 enabled: reader.flag("sandbox.enabled"),
                 stand_in: reader.flag("sandbox.stand_in"),
@@ -470,6 +479,16 @@ impl InputFilesConfig {
             reader.not_above(smaller, larger);
         }
         input_files
+    }
+}
+
+impl EventsConfig {
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            streams_max: reader.integer("events.streams_max", 1..=1_000_000),
+            streams_max_per_account: reader.integer("events.streams_max_per_account", 1..=100_000),
+            heartbeat: reader.millis("events.heartbeat_ms", 10..=600_000),
+        }
     }
 }
 

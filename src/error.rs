@@ -14,6 +14,7 @@ use actix_web::http::header::{ALLOW, HeaderMap, HeaderName, HeaderValue, RETRY_A
 use actix_web::{HttpResponse, ResponseError};
 use actors::attempt::{Attempt, AttemptOutcome};
 use actors::batch::{AcceptRefusal, AdvanceRefusal};
+use actors::engine::deletion::DeleteError;
 use actors::engine::{CancelError, SubmitError};
 use actors::failure::FailureCode;
 use actors::generation::Generation;
@@ -280,6 +281,16 @@ impl From<CancelError> for ApiError {
             // Cancels carry no epoch, so this does not happen; if it did, asking again helps.
             CancelError::Refused(AdvanceRefusal::Fenced) => Self::busy(),
             CancelError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeleteError> for ApiError {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::NotFound => Self::new(ErrorCode::GenerationNotFound),
+            DeleteError::Outputs(error) => Self::new(ErrorCode::StorageError).because(error),
+            DeleteError::Store(error) => error.into(),
         }
     }
 }

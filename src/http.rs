@@ -7,9 +7,11 @@ mod account;
 mod body;
 mod callbacks;
 mod conditional;
+mod content;
 mod cors;
 mod envelope;
 mod estimates;
+mod events;
 mod files;
 mod frame;
 mod generations;
@@ -19,6 +21,7 @@ mod input_files;
 mod library;
 mod model_health;
 mod number;
+mod page;
 mod provider_health;
 mod rate_limit;
 mod record;
@@ -28,6 +31,7 @@ mod service_health;
 mod status;
 mod unread;
 mod usage;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,12 +43,14 @@ use actix_web::{App, Error, web};
 use actors::catalogue::Catalogue;
 use actors::engine::{
     CallbackRefusal, CallbackTarget, CancelError, Cancellation, Engine, SubmitError,
+    deletion::DeleteError,
 };
 use actors::generation::{Generation, NewGeneration};
 use actors::id::{AccountId, GenerationId};
 use actors::offering::Offering;
 use actors::ports::{AccountStore, GenerationStore, IdSource, RequestLogStore};
 use actors::provider_health::ProviderHealth;
+use actors::watchers::Watchers;
 use actors::webhook::FileUrls;
 use async_trait::async_trait;
 use object_store::ObjectStore;
@@ -53,6 +59,7 @@ use providers::clock::Clock;
 use providers::name::ProviderName;
 
 pub use self::body::BodyLimits;
+pub use self::events::{StreamLimits, Streams};
 pub use self::health::Readiness;
 pub use self::idempotency::Idempotency;
 use crate::auth::Auth;
@@ -88,6 +95,10 @@ pub struct AppState {
     pub metrics: Metrics,
     pub body: BodyLimits,
     pub input_files: InputFiles,
+    /// Who waits for what happens to a generation.
+    pub watchers: Watchers,
+    /// Room for open event streams.
+    pub streams: Streams,
 }
 
 /// What the API asks of the engine, so that its tests need no actors.
@@ -102,6 +113,9 @@ pub trait Generating: Send + Sync {
         account_id: AccountId,
         id: GenerationId,
     ) -> Result<Cancellation, CancelError>;
+
+    /// See [`Engine::delete`].
+    async fn delete(&self, account_id: AccountId, id: GenerationId) -> Result<u64, DeleteError>;
 
     /// See [`Engine::call_back`].
     async fn call_back(
@@ -123,6 +137,10 @@ impl Generating for Engine {
         id: GenerationId,
     ) -> Result<Cancellation, CancelError> {
         Self::cancel(self, account_id, id).await
+    }
+
+    async fn delete(&self, account_id: AccountId, id: GenerationId) -> Result<u64, DeleteError> {
+        Self::delete(self, account_id, id).await
     }
 
     async fn call_back(

@@ -182,6 +182,11 @@ impl Standing {
         *in_flight = in_flight.saturating_sub(1);
     }
 
+    /// The record of a generation that has ended was deleted.
+    pub fn forget(&mut self) {
+        self.generations = self.generations.saturating_sub(1);
+    }
+
     fn in_flight_mut(&mut self, media: MediaKind) -> &mut u32 {
         match media {
             MediaKind::Image => &mut self.images_in_flight,

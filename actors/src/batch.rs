@@ -283,6 +283,7 @@ impl<'a> Batch<'a> {
             self.change(key, before);
         }
         self.snapshot.generations.remove(&key);
+        self.change_standing(account_id, Standing::forget);
         self.changes.deleted.push(key);
         Ok(())
     }

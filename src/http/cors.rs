@@ -12,17 +12,18 @@ use actix_web::http::header::{
 };
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
-/// What official clients send (0.3 rule 11). The first is named although `*` would do for the
-/// others: browsers do not take `*` for it.
+/// What official clients send (0.3 rule 11), and what waits and event streams need. The first is
+/// named although `*` would do for the others: browsers do not take `*` for it.
 const HEADERS: HeaderValue = HeaderValue::from_static(
-    "Authorization, Accept, Content-Type, Idempotency-Key, If-None-Match, X-BabySea-SDK-Name, \
-     X-BabySea-SDK-Version, X-BabySea-SDK-Runtime, X-BabySea-SDK-Runtime-Version",
+    "Authorization, Accept, Content-Type, Idempotency-Key, If-None-Match, Prefer, Last-Event-ID, \
+     X-BabySea-SDK-Name, X-BabySea-SDK-Version, X-BabySea-SDK-Runtime, \
+     X-BabySea-SDK-Runtime-Version",
 );
 /// What official clients read (0.3 rule 12), the same as the IETF drafts it, and what is ours: the
-/// request id and the library's tag.
+/// request id, the library's tag, and whether a wait was honoured.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, \
-     RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-Id, ETag, \
+     RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-Id, Preference-Applied, ETag, \
      X-BabySea-Catalogue-Version",
 );
 /// Seconds.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::AppState;
 use super::idempotency::REPLAYED;
+use super::page::Page;
 use crate::error::ApiError;
 
 /// Repeats `request_id` of the body, so that proxies can log it.
@@ -28,16 +29,23 @@ impl RequestId {
     }
 }
 
-/// A successful answer of `/v1`: a message and data.
+/// A successful answer of `/v1`: a message and data, and of a list its page.
 #[derive(Debug)]
 pub(super) struct Success<T> {
     message: &'static str,
     data: T,
+    page: Option<PageOut>,
 }
 
 impl<T> Success<T> {
     pub(super) fn new(message: &'static str, data: T) -> Self {
-        Self { message, data }
+        Self { message, data, page: None }
+    }
+
+    /// Says which page of how many rows it is.
+    pub(super) fn page(mut self, page: Page, total: u64) -> Self {
+        self.page = Some(PageOut { total, limit: page.limit, offset: page.offset });
+        self
     }
 }
 
@@ -48,6 +56,16 @@ struct SuccessOut<T> {
     message: &'static str,
     timestamp: String,
     data: T,
+    #[serde(flatten)]
+    page: Option<PageOut>,
+}
+
+/// Beside the data, at the top level (`spec/contract.md` 1.8).
+#[derive(Debug, Serialize)]
+struct PageOut {
+    total: u64,
+    limit: u32,
+    offset: u64,
 }
 
 #[derive(Serialize)]
@@ -74,6 +92,7 @@ impl<T: Serialize> Success<T> {
             message: self.message,
             timestamp: timestamp(now),
             data: self.data,
+            page: self.page,
         };
         serde_json::to_string(&body).map(Prepared::new).map_err(ApiError::internal)
     }
@@ -95,16 +114,23 @@ impl<T: Serialize> Responder for Success<T> {
 pub(super) struct Prepared {
     body: String,
     replayed: bool,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Prepared {
     pub(super) fn new(body: String) -> Self {
-        Self { body, replayed: false }
+        Self { body, replayed: false, headers: Vec::new() }
     }
 
     /// Marks it as given again.
     pub(super) fn replayed(self) -> Self {
         Self { replayed: true, ..self }
+    }
+
+    /// With a header on the answer.
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     pub(super) fn body(&self) -> &str {
@@ -119,6 +145,9 @@ impl Responder for Prepared {
         let mut response = HttpResponse::Ok();
         if self.replayed {
             response.insert_header((REPLAYED, "true"));
+        }
+        for header in self.headers {
+            response.insert_header(header);
         }
         private(&mut response).content_type("application/json").body(self.body)
     }

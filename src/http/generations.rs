@@ -6,7 +6,7 @@ use actors::api_key::ApiKey;
 use actors::batch::AcceptRefusal;
 use actors::catalogue::Model;
 use actors::engine::SubmitError;
-use actors::generation::{AskedBy, Generation, NewGeneration, Pricing, State};
+use actors::generation::{AskedBy, Generation, NewGeneration, Pricing, State, Status};
 use actors::id::GenerationId;
 use actors::idempotency::Claim;
 use actors::input::body::parse_body;
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::envelope::{Prepared, Success};
 use super::record::{provider_order, record};
+use super::waiting::{PREFERENCE_APPLIED, Wait};
 use super::{AppState, body, idempotency, input_files};
 use crate::auth::{Authorized, GenerationDelete, GenerationRead, GenerationWrite};
 use crate::error::{ApiError, ErrorCode};
@@ -63,6 +64,7 @@ async fn create_generation(
     payload: Payload,
 ) -> Result<Prepared, ApiError> {
     let Asked { state, key, taken, request } = asked;
+    let wait = Wait::asked(request);
     let body = body::read(request, payload, state.body).await?;
     let body = parse_body(&body).map_err(|problem| refuse_input(vec![problem]))?;
     let model = find_model(state, media, model)?;
@@ -91,11 +93,35 @@ async fn create_generation(
         }
         (submitted, _) => submitted?,
     };
-    let answer = created(&generation).and_then(|data| prepare(request, &data));
-    if let Some(claim) = claim {
-        idempotency::conclude(state, claim, &generation, &answer).await;
+    answer(asked, claim, &generation, wait).await
+}
+
+/// The ordinary answer, or the finished record for a client that waits for it and gets it in
+/// time. What was canceled meanwhile is told as ever. Before the wait the ordinary answer is
+/// put on record, so that whoever hangs up or asks again has one.
+async fn answer(
+    asked: Asked<'_>,
+    claim: Option<Claim>,
+    generation: &Generation,
+    wait: Option<Wait>,
+) -> Result<Prepared, ApiError> {
+    let Asked { state, request, .. } = asked;
+    let ordinary = created(generation).and_then(|data| prepare(request, &data));
+    if let Some(claim) = claim.clone() {
+        idempotency::conclude(state, claim, generation, &ordinary).await;
     }
-    answer
+    let Some(wait) = wait.filter(|_| generation.status() != Status::Canceled) else {
+        return ordinary;
+    };
+    let (ordinary, applied) = (ordinary?, wait.applied());
+    let Some(ended) = wait.for_end(state, generation).await else {
+        return Ok(ordinary.header(PREFERENCE_APPLIED, applied));
+    };
+    let finished = Success::new("Generation finished", show(state, &ended)).prepare(request);
+    if let Some(claim) = claim {
+        idempotency::conclude(state, claim, &ended, &finished).await;
+    }
+    finished.map(|finished| finished.header(PREFERENCE_APPLIED, applied))
 }
 
 fn new_generation(
@@ -224,10 +250,14 @@ pub(super) async fn get_generation(
     let id = read_id(&state, &id);
     let found = state.generations.find(caller.key.account_id, id).await?;
     let generation = found.ok_or_else(|| ApiError::new(ErrorCode::GenerationNotFound))?;
+    Ok(Success::new("Generation retrieved successfully", show(&state, &generation)))
+}
+
+/// The record of a generation, as everybody is shown it.
+pub(super) fn show(state: &AppState, generation: &Generation) -> Value {
     let model = state.catalogue.find(&generation.model);
     let has_last_frame = model.is_some_and(|model| model.last_frame);
-    let record = record(&generation, &state.files, has_last_frame);
-    Ok(Success::new("Generation retrieved successfully", record))
+    record(generation, &state.files, has_last_frame)
 }
 
 /// `spec/contract.md` 1.10.
@@ -258,7 +288,7 @@ pub(super) async fn cancel_generation(
 
 /// The id, or one that nothing has: what is malformed is looked for like everything else, so
 /// that neither answer nor time tells it from what is missing or somebody else's.
-fn read_id(state: &AppState, text: &str) -> GenerationId {
+pub(super) fn read_id(state: &AppState, text: &str) -> GenerationId {
     GenerationId::parse(text).unwrap_or_else(|| GenerationId(state.ids.next()))
 }
 

@@ -1,11 +1,11 @@
 //! Every route of the server on one page.
 
-use actix_web::web::{self, ServiceConfig, get, head, post};
+use actix_web::web::{self, ServiceConfig, delete, get, head, post};
 use actix_web::{HttpResponse, Resource, Route};
 
 use super::{
-    account, callbacks, estimates, files, generations, health, library, model_health,
-    provider_health, service_health, status, usage,
+    account, callbacks, content, estimates, events, files, generations, health, library,
+    model_health, provider_health, service_health, status, usage,
 };
 use crate::error::{ApiError, ErrorCode};
 
@@ -27,7 +27,13 @@ pub(super) fn configure(config: &mut ServiceConfig) {
             "/v1/generate/video/{model:.*}",
             post().to(generations::create_video_generation),
         ))
-        .service(only_get("/v1/content/{id}", get().to(generations::get_generation)))
+        // Before `{id}`, which it would else be.
+        .service(only_get("/v1/content/list", get().to(content::list_generations)))
+        .service(
+            only("/v1/content/{id}", "GET, DELETE", get().to(generations::get_generation))
+                .route(delete().to(content::delete_generation)),
+        )
+        .service(only_get("/v1/content/{id}/events", get().to(events::watch_generation)))
         .service(only_post(
             "/v1/content/generation/cancel/{id}",
             post().to(generations::cancel_generation),

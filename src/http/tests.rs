@@ -1,7 +1,9 @@
 //! The API over real connections, with a fake engine behind it.
 
 mod account;
+mod content;
 mod estimates;
+mod events;
 mod health;
 mod library;
 mod limits;
@@ -64,7 +66,9 @@ async fn routes_and_methods_are_refused_before_anybody_asks_for_a_key() {
     }
     for (method, path, allow) in [
         ("POST", "/v1/status", "GET"),
-        ("PUT", "/v1/content/x", "GET"),
+        ("PUT", "/v1/content/x", "GET, DELETE"),
+        ("DELETE", "/v1/content/list", "GET"),
+        ("POST", "/v1/content/x/events", "GET"),
         ("GET", IMAGE, "POST"),
         ("BREW", "/v1/content/generation/cancel/x", "POST"),
         ("DELETE", "/files/a.png", "GET, HEAD"),
@@ -129,7 +133,7 @@ async fn a_record_is_its_owners_and_every_other_id_is_missing() {
     let missing = "0c9b7a52-1d8e-4f0b-b6a3-9e27d4c81f65";
     let simple = samples::GENERATION.0.simple().to_string();
     let mut bodies = Vec::new();
-    for id in [missing, "x", "list", &simple, "%00", "..%2f..", &"a".repeat(5000)] {
+    for id in [missing, "x", "list%20", &simple, "%00", "..%2f..", &"a".repeat(5000)] {
         let reply = server.get(&format!("/v1/content/{id}")).await;
         check_error(&reply, 404, "BSE2012");
         bodies.push(reply.json["error"].to_string());

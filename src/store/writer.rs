@@ -233,7 +233,10 @@ async fn load(
                 claimed.extend(new.claim.as_ref().map(|claim| &claim.key));
             }
             Unit::Conclude(conclusion, _) => drop(claimed.insert(&conclusion.key)),
-            Unit::Delete(_, id, _) => need((account_id, *id)),
+            Unit::Delete(_, id, _) => {
+                need((account_id, *id));
+                paying.insert(account_id);
+            }
             Unit::Advance(advance, _) => {
                 let key = (account_id, advance.id);
                 need(key);

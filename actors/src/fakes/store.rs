@@ -12,8 +12,7 @@ use tokio::time::sleep;
 use crate::account::Standing;
 use crate::batch::{
     AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeleteRefusal, DeliveryTried, Rules,
-    Snapshot,
-    TryOutcome,
+    Snapshot, TryOutcome,
 };
 use crate::engine::Engine;
 use crate::fakes::{Ids, plans, standing};

@@ -10,6 +10,7 @@ use actix_web::dev::ServerHandle;
 use actors::account::{Account, Plan};
 use actors::api_key::ApiKey;
 use actors::batch::{AcceptRefusal, Advance, AdvanceRefusal, DeleteRefusal};
+use actors::engine::deletion::DeleteError;
 use actors::engine::{CallbackRefusal, CallbackTarget, CancelError, Cancellation, SubmitError};
 use actors::generation::{Generation, NewAttempt, NewGeneration};
 use actors::id::{AccountId, GenerationId, NodeId};
@@ -19,11 +20,12 @@ use actors::logged_request::LoggedRequest;
 use actors::money::Credits;
 use actors::offering::{Offering, Service};
 use actors::ports::{
-    AccountStore, CallbackUrls, GenerationStore, Grant, GrantRefusal, IdempotencyStore,
-    RequestLogStore, StoreError,
+    AccountStore, CallbackUrls, GenerationListener, GenerationStore, Grant, GrantRefusal,
+    IdempotencyStore, RequestLogStore, StoreError,
 };
 use actors::provider_health::ProviderHealth;
 use actors::usage::{Usage, UsageWindow};
+use actors::watchers::Watchers;
 use actors::webhook::FileUrls;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -39,7 +41,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::super::{AppState, BodyLimits, Generating, Idempotency, Readiness, app};
+use super::super::{
+    AppState, BodyLimits, Generating, Idempotency, Readiness, StreamLimits, Streams, app,
+};
 use crate::address_guard::Policy;
 use crate::auth::Auth;
 use crate::auth::fakes::{FakeKeys, ManualClock, auth, bearer_of, config, plain, purpose_key, row};
@@ -56,6 +60,7 @@ use crate::storage_probe::StorageProbe;
 
 type Submit = dyn Fn(NewGeneration) -> Result<Generation, SubmitError> + Send + Sync;
 type Cancel = dyn Fn() -> Result<Cancellation, CancelError> + Send + Sync;
+type Delete = dyn Fn(AccountId, GenerationId) -> Result<u64, DeleteError> + Send + Sync;
 type CallBack = dyn Fn(&[u8]) -> Result<(), CallbackRefusal> + Send + Sync;
 
 /// Says what a test tells it to say.
@@ -63,6 +68,7 @@ type CallBack = dyn Fn(&[u8]) -> Result<(), CallbackRefusal> + Send + Sync;
 pub(super) struct FakeEngine {
     submit: Mutex<Option<Arc<Submit>>>,
     cancel: Mutex<Option<Arc<Cancel>>>,
+    delete: Mutex<Option<Arc<Delete>>>,
     call_back: Mutex<Option<Arc<CallBack>>>,
 }
 
@@ -79,6 +85,13 @@ impl FakeEngine {
         cancel: impl Fn() -> Result<Cancellation, CancelError> + Send + Sync + 'static,
     ) {
         *self.cancel.lock().unwrap() = Some(Arc::new(cancel));
+    }
+
+    pub(super) fn deletes(
+        &self,
+        delete: impl Fn(AccountId, GenerationId) -> Result<u64, DeleteError> + Send + Sync + 'static,
+    ) {
+        *self.delete.lock().unwrap() = Some(Arc::new(delete));
     }
 
     /// Answers where the last body will be.
@@ -112,6 +125,10 @@ impl Generating for FakeEngine {
         set(&self.cancel)()
     }
 
+    async fn delete(&self, account_id: AccountId, id: GenerationId) -> Result<u64, DeleteError> {
+        set(&self.delete)(account_id, id)
+    }
+
     async fn call_back(
         &self,
         target: CallbackTarget,
@@ -123,8 +140,8 @@ impl Generating for FakeEngine {
     }
 }
 
-/// Holds one generation, which has succeeded.
-struct FakeGenerations;
+/// Holds one generation.
+struct FakeGenerations(Arc<Mutex<Option<Generation>>>);
 
 #[async_trait]
 impl GenerationStore for FakeGenerations {
@@ -133,7 +150,7 @@ impl GenerationStore for FakeGenerations {
         account_id: AccountId,
         id: GenerationId,
     ) -> Result<Option<Generation>, StoreError> {
-        let found = Some(samples::succeeded());
+        let found = self.0.lock().unwrap().clone();
         Ok(found.filter(|found| found.account_id == account_id && found.id == id))
     }
 
@@ -143,7 +160,7 @@ impl GenerationStore for FakeGenerations {
         offset: u64,
         limit: u32,
     ) -> Result<Vec<Generation>, StoreError> {
-        let found = Some(samples::succeeded()).into_iter();
+        let found = self.0.lock().unwrap().clone().into_iter();
         let owned = found.filter(|found| found.account_id == account_id);
         Ok(owned.skip(offset as usize).take(limit as usize).collect())
     }
@@ -318,6 +335,9 @@ pub(super) struct Server {
     pub(super) clock: Arc<ManualClock>,
     pub(super) problems: Arc<Mutex<Vec<String>>>,
     pub(super) provider_health: Arc<ProviderHealth>,
+    /// The one generation that there is: at first it has succeeded.
+    pub(super) generation: Arc<Mutex<Option<Generation>>>,
+    pub(super) watchers: Watchers,
     /// The header of a key with every scope.
     pub(super) bearer: String,
     requests: Arc<FakeRequests>,
@@ -346,6 +366,8 @@ impl Server {
         let (engine, problems) = (Arc::<FakeEngine>::default(), Arc::<Mutex<_>>::default());
         let outputs = Arc::new(InMemory::new());
         let provider_health = Arc::new(ProviderHealth::new(config().provider_health));
+        let generation = Arc::new(Mutex::new(Some(samples::succeeded())));
+        let watchers = Watchers::default();
         let base = Url::parse("https://files.example.net").unwrap();
         let token_key = purpose_key(Purpose::CallbackTokens);
         let callbacks = Arc::new(SignedCallbackUrls::new(base.clone(), Some(base), token_key));
@@ -365,7 +387,7 @@ impl Server {
         let offering = Arc::new(Offering::new(Arc::clone(&catalogue), services, false));
         let state = Arc::new(AppState {
             engine: Arc::clone(&engine) as Arc<dyn Generating>,
-            generations: Arc::new(FakeGenerations),
+            generations: Arc::new(FakeGenerations(Arc::clone(&generation))),
             idempotency: Idempotency {
                 store: Arc::new(NothingRemembered),
                 answer_within: TimeDelta::seconds(20),
@@ -388,6 +410,12 @@ impl Server {
             metrics: Metrics::register(&mut Registry::default()),
             body: BodyLimits { bytes_max: 102_400, timeout: Duration::from_millis(300) },
             input_files: InputFiles::new(&config().input_files, Policy::FILE).unwrap(),
+            watchers: watchers.clone(),
+            streams: Streams::new(StreamLimits {
+                streams_max: 3,
+                streams_max_per_account: 2,
+                heartbeat: Duration::from_millis(20),
+            }),
         });
         let server = HttpServer::new(move || app(Arc::clone(&state), Arc::clone(&auth)))
             .workers(1)
@@ -407,6 +435,8 @@ impl Server {
             clock,
             problems,
             provider_health,
+            generation,
+            watchers,
             bearer,
             requests,
             log,
@@ -455,6 +485,25 @@ impl Server {
     pub(super) async fn preflight(&self, path: &str) -> Reply {
         let asks = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "POST")];
         self.exchange("OPTIONS", path, &asks, b"").await
+    }
+
+    /// What happens next to the one generation; `None` is its deletion. Whoever watches is told.
+    pub(super) fn becomes(&self, generation: Option<Generation>) {
+        *self.generation.lock().unwrap() = generation;
+        self.watchers.changed(&mut [(samples::ACCOUNT, samples::GENERATION)].into_iter());
+    }
+
+    /// Asks for something that goes on, and leaves the connection open.
+    pub(super) async fn open(&self, path: &str, headers: &[(&str, &str)]) -> Open {
+        let mut request =
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n", self.bearer);
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        request.push_str("Connection: close\r\n\r\n");
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        Open { stream, text: String::new() }
     }
 
     /// Sends text as it is, and reads until the server closes.
@@ -508,6 +557,37 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.handle.stop(false));
+    }
+}
+
+/// An answer that goes on.
+pub(super) struct Open {
+    stream: TcpStream,
+    pub(super) text: String,
+}
+
+impl Open {
+    /// Reads until this has come, and gives everything so far.
+    pub(super) async fn until(&mut self, text: &str) -> &str {
+        while !self.text.contains(text) {
+            assert!(self.read().await, "it ended without {text:?}: {}", self.text);
+        }
+        &self.text
+    }
+
+    /// Reads to the end.
+    pub(super) async fn end(mut self) -> String {
+        while self.read().await {}
+        self.text
+    }
+
+    async fn read(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        let read = self.stream.read(&mut buffer);
+        let read = tokio::time::timeout(Duration::from_secs(10), read).await;
+        let read = read.unwrap_or_else(|_| panic!("nothing comes after {}", self.text)).unwrap();
+        self.text.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        read > 0
     }
 }
 
