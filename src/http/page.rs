@@ -29,19 +29,16 @@ impl Page {
     }
 }
 
-/// A whole number of a query, the last where it is given twice. One below zero counts as zero,
+/// A whole number of a query, the first where it is given twice. One below zero counts as zero,
 /// and one beyond all bounds as the largest there is.
 fn number(query: &str, field: &str) -> Result<Option<u64>, ApiError> {
-    let given = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == field).last();
+    let given = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == field);
     let Some((_, text)) = given else { return Ok(None) };
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, &*text),
-    };
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(&text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ApiError::field(ErrorCode::InvalidInput, field, "Must be a whole number."));
     }
-    Ok(Some(if negative { 0 } else { digits.parse().unwrap_or(u64::MAX) }))
+    Ok(Some(if text.starts_with('-') { 0 } else { digits.parse().unwrap_or(u64::MAX) }))
 }
 
 #[cfg(test)]
@@ -57,7 +54,8 @@ mod tests {
             ("limit=-5&offset=-1", 1, 0),
             ("limit=101", 100, 0),
             ("limit=%31&other=x", 1, 0),
-            ("limit=1&limit=2", 2, 0),
+            ("limit=1&limit=2", 1, 0),
+            ("limit=%2B7", 7, 0),
             ("limit=99999999999999999999&offset=99999999999999999999", 100, u64::MAX),
         ] {
             assert_eq!(Page::read(query).unwrap(), Page { limit, offset }, "{query}");
@@ -71,7 +69,7 @@ mod tests {
             ("limit", "limit"),
             ("limit=ten", "limit"),
             ("limit=1.5", "limit"),
-            ("limit=+1", "limit"),
+            ("limit=+1", "limit"), // A space, in a query.
             ("limit=-", "limit"),
             ("limit=1&offset=0x1", "offset"),
             ("offset=%D9%A1", "offset"),

@@ -17,6 +17,7 @@ on_both!(
     streams_are_bounded,
     a_post_that_waits_answers_the_finished_record,
     a_client_that_does_not_wait_for_its_wait_loses_nothing,
+    a_repetition_of_a_post_that_waits_gets_what_was_answered,
 );
 
 /// A stream as a client reads it.
@@ -238,4 +239,24 @@ async fn a_client_that_does_not_wait_for_its_wait_loses_nothing(backend: Backend
     waiting.abort();
     assert_eq!(app.wait_for_end(&id).await["generation_status"], "succeeded");
     assert_eq!(app.movements(&app.account_id, &id), ["reserve", "charge"]);
+}
+
+async fn a_repetition_of_a_post_that_waits_gets_what_was_answered(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ask = async |key: &str, latency_ms: u64| {
+        let body = json!({ "generation_prompt": "once",
+            "generation_sandbox_latency_ms": latency_ms });
+        let request = app.post("/v1/generate/image/sandbox/polling").json(&body);
+        app.ask(request.header("Idempotency-Key", key).header("Prefer", "wait=1")).await
+    };
+    let in_time = ask("in-time", 300).await;
+    assert_eq!(in_time.data()["generation_status"], "succeeded");
+    let too_late = ask("too-late", 60_000).await;
+    assert_eq!(too_late.data()["generation_initialized"], true);
+    for (key, latency_ms, first) in [("in-time", 300, in_time), ("too-late", 60_000, too_late)] {
+        let again = ask(key, latency_ms).await;
+        assert_eq!(again.headers["idempotency-replayed"], "true");
+        assert_eq!(again.body.to_string(), first.body.to_string());
+    }
+    assert_eq!(app.ask(app.get("/v1/content/list")).await.body["total"], 2);
 }
