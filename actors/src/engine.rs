@@ -124,7 +124,7 @@ impl Engine {
             return Err(SubmitError::Stopping);
         }
         new.deadline_at = env.limits.route.deadline(new.media, new.created_at);
-        let first = self.first_attempt(&new);
+        let (first, asked_at) = (self.first_attempt(&new), new.asked_at);
         let engine = self.clone();
         let (told, taken) = oneshot::channel();
         // A task of its own: a caller that hangs up after the commit must not leave the
@@ -145,7 +145,9 @@ impl Engine {
             Ok::<_, SubmitError>(generation)
         });
         let generation = accepted.await.map_err(|_| SubmitError::Store(stopped()))??;
-        match timeout(env.limits.answer, taken).await {
+        // Whoever asked has waited since the request came in, and gives up at a time of its own.
+        let waited = (env.clock.now() - asked_at).to_std().unwrap_or_default();
+        match timeout(env.limits.answer.saturating_sub(waited), taken).await {
             Ok(Ok(generation)) => Ok(generation),
             // Too slow, or its actor died and another has taken it on.
             Ok(Err(_)) | Err(_) => {

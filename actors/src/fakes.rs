@@ -322,6 +322,7 @@ pub(crate) fn new_generation(
         },
         asked_by: AskedBy::default(),
         claim: None,
+        asked_at: created_at,
         created_at,
         deadline_at: created_at + limits().route.image_total,
     }

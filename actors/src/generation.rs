@@ -364,6 +364,8 @@ pub struct NewGeneration {
     pub asked_by: AskedBy,
     /// What makes a repetition of the request harmless.
     pub claim: Option<Claim>,
+    /// When the request came in; the wait for an answer counts from here.
+    pub asked_at: DateTime<Utc>,
     /// When it is accepted.
     pub created_at: DateTime<Utc>,
     /// When it fails if it is still running.

@@ -13,6 +13,7 @@ use actors::input::body::parse_body;
 use actors::input::problem::{Problem, ProblemKind};
 use actors::input::{Input, normalize};
 use actors::spending::Month;
+use chrono::{DateTime, Utc};
 use providers::MediaKind;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ pub(super) async fn create_image_generation(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Prepared, ApiError> {
-    let asked = Asked { state: &state, key: &caller.key, taken: &caller.taken, request: &request };
+    let asked = Asked::of(&caller, &state, &request);
     create_generation(asked, MediaKind::Image, &model, payload).await
 }
 
@@ -43,7 +44,7 @@ pub(super) async fn create_video_generation(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Prepared, ApiError> {
-    let asked = Asked { state: &state, key: &caller.key, taken: &caller.taken, request: &request };
+    let asked = Asked::of(&caller, &state, &request);
     create_generation(asked, MediaKind::Video, &model, payload).await
 }
 
@@ -54,6 +55,17 @@ struct Asked<'a> {
     key: &'a ApiKey,
     taken: &'a TakenRequest,
     request: &'a HttpRequest,
+    at: DateTime<Utc>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(
+        caller: &'a Authorized<GenerationWrite>,
+        state: &'a AppState,
+        request: &'a HttpRequest,
+    ) -> Self {
+        Self { state, key: &caller.key, taken: &caller.taken, request, at: caller.at }
+    }
 }
 
 /// The steps after authorization, in the order of `spec/contract.md` B.2.
@@ -63,7 +75,7 @@ async fn create_generation(
     model: &str,
     payload: Payload,
 ) -> Result<Prepared, ApiError> {
-    let Asked { state, key, taken, request } = asked;
+    let Asked { state, key, taken, request, .. } = asked;
     let wait = Wait::asked(request);
     let body = body::read(request, payload, state.body).await?;
     let body = parse_body(&body).map_err(|problem| refuse_input(vec![problem]))?;
@@ -130,7 +142,7 @@ fn new_generation(
     input: Input,
     claim: Option<Claim>,
 ) -> Result<NewGeneration, ApiError> {
-    let Asked { state, key, .. } = asked;
+    let Asked { state, key, at, .. } = asked;
     let quote = model.quote(&input.choice()).map_err(ApiError::internal)?;
     let amount = quote.total(input.count).map_err(ApiError::internal)?;
     let created_at = state.clock.now();
@@ -152,6 +164,7 @@ fn new_generation(
             month: key.spending.limit.map(|_| Month::of(created_at)),
         },
         claim,
+        asked_at: at,
         created_at,
         // The engine knows how long things may take, and sets it.
         deadline_at: created_at,

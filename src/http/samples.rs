@@ -107,6 +107,7 @@ fn new(media: MediaKind, input: Input) -> Generation {
         },
         asked_by: AskedBy::default(),
         claim: None,
+        asked_at: at(0),
         created_at: at(0),
         deadline_at: at(60_000),
     })

@@ -431,6 +431,7 @@ fn generation(row: GenerationRow, attempts: Vec<Attempt>) -> Result<Generation, 
             month: month.map_err(|_| corrupt("month out of range"))?.map(Month),
         },
         claim: None,
+        asked_at: row.created_at,
         created_at: row.created_at,
         deadline_at: row.deadline_at,
     };

@@ -286,6 +286,7 @@ pub(crate) fn new(account_id: AccountId, id: GenerationId) -> NewGeneration {
         },
         asked_by: AskedBy::default(),
         claim: None,
+        asked_at: at(1),
         created_at: at(1),
         deadline_at: at(1000),
     }

@@ -498,6 +498,26 @@ fn an_inline_call_that_hangs_ends_at_its_deadline() {
 }
 
 #[test]
+fn the_wait_for_an_answer_counts_from_the_request() {
+    run(async {
+        let slow = inline();
+        slow.on_submit(Answer::After(30 * SECOND, done()));
+        let world = World::start(&[&slow]).await;
+        for already in [0, 15, 60] {
+            let wanted = world.wanted();
+            let asked_at = wanted.asked_at - Duration::from_secs(already);
+            let began = world.clock.now();
+            let wanted = crate::generation::NewGeneration { asked_at, ..wanted };
+            let generation = world.engine().submit(wanted).await.unwrap();
+            let waited = (world.clock.now() - began).num_seconds();
+            assert_eq!(waited, (18 - already as i64).max(0));
+            assert!(!generation.status().is_terminal());
+            slow.on_submit(Answer::After(30 * SECOND, done()));
+        }
+    });
+}
+
+#[test]
 fn an_inline_refusal_while_the_store_is_slow_asks_the_next_provider_once() {
     run(async {
         let (first, second) = (inline(), polling());
