@@ -15,6 +15,7 @@
 mod backdrop;
 mod caller;
 mod canceled;
+pub mod drawing;
 mod film;
 mod job;
 mod lettering;

@@ -8,8 +8,6 @@ use std::f32::consts::TAU;
 use image::RgbImage;
 use sha2::{Digest as _, Sha256};
 
-use super::job::Artwork;
-
 /// Colors are computed at the corners of squares of this many pixels and run straight in
 /// between: sixty times less to compute, and no eye sees the difference.
 const CELL: u32 = 8;
@@ -46,12 +44,12 @@ pub(super) struct Backdrop {
 }
 
 impl Backdrop {
-    /// The backdrop of one of the files of an artwork.
-    pub(super) fn of(artwork: &Artwork, index: u32) -> Self {
+    /// The backdrop of one of the files that are made of a prompt.
+    pub(super) fn of(seed: i64, prompt: &str, index: u32) -> Self {
         let hash = Sha256::new()
-            .chain_update(artwork.seed.to_le_bytes())
+            .chain_update(seed.to_le_bytes())
             .chain_update(index.to_le_bytes())
-            .chain_update(artwork.prompt.as_bytes())
+            .chain_update(prompt.as_bytes())
             .finalize();
         let share = |byte: usize| f32::from(hash[byte]) / 255.0;
         let palette = PALETTES[usize::from(hash[0]) % PALETTES.len()];

@@ -27,11 +27,24 @@ pub(super) fn draw(
     format: PictureFormat,
     maker: &str,
 ) -> Result<Vec<u8>, ImageError> {
-    let size @ (width, height) = artwork.ratio.picture_size();
-    let mut canvas = RgbImage::new(width, height);
-    Backdrop::of(artwork, index).paint(0.0, &mut canvas);
+    let size = artwork.ratio.picture_size();
     let place = format!("{}  ·  {} of {}", artwork.ratio, index + 1, artwork.count);
-    Lettering::set(size, &artwork.prompt, (maker, &place)).print(&mut canvas);
+    let backdrop = Backdrop::of(artwork.seed, &artwork.prompt, index);
+    paint(size, &backdrop, &artwork.prompt, (maker, &place), format)
+}
+
+/// Paints and packs a picture of this size, with a line of two texts at its lower edge.
+pub(super) fn paint(
+    size: (u32, u32),
+    backdrop: &Backdrop,
+    prompt: &str,
+    footer: (&str, &str),
+    format: PictureFormat,
+) -> Result<Vec<u8>, ImageError> {
+    let (width, height) = size;
+    let mut canvas = RgbImage::new(width, height);
+    backdrop.paint(0.0, &mut canvas);
+    Lettering::set(size, prompt, footer).print(&mut canvas);
 
     let mut file = Vec::new();
     let color = ExtendedColorType::Rgb8;
