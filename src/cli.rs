@@ -10,6 +10,7 @@ pub mod bench;
 mod account;
 mod audit;
 mod credit;
+mod emulate;
 mod generation;
 mod key;
 mod output;
@@ -91,6 +92,12 @@ enum Command {
     /// Measure this machine
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+    /// Stand in for the providers: speak all their wires, without network or cost
+    ///
+    /// Each provider has a base path, such as /replicate/v1 and /openai/v1. `--config` names a
+    /// file with limits and faults.
+    #[command(after_help = "Example: babysea emulate --listen 127.0.0.1:8787")]
+    Emulate(emulate::EmulateArgs),
 }
 
 /// What works on the database and ends.
@@ -192,20 +199,26 @@ impl Cli {
         let command = self.command.unwrap_or(Command::Serve(ServeArgs::default()));
         let listen = match &command {
             Command::Serve(serve) => serve.listen.clone().or(self.serve.listen),
-            Command::Operator(_) | Command::Actors(_) | Command::Bench(_) => None,
+            Command::Operator(_) | Command::Actors(_) | Command::Bench(_) | Command::Emulate(_) => {
+                None
+            }
         };
         let overrides = Overrides {
             listen,
             data_dir: self.global.data_dir,
             database_url: self.global.database_url,
         };
-        let config = Config::load(self.global.config.as_deref(), &overrides)?;
+        let file = self.global.config.as_deref();
+        // Its file is of another kind.
+        let is_emulator = matches!(command, Command::Emulate(_));
+        let config = Config::load(file.filter(|_| !is_emulator), &overrides)?;
         telemetry::start(&config.log)?;
         match command {
             Command::Serve(_) => app::serve(&config, output.json).map(|()| None),
             Command::Operator(command) => command.run(&config).map(Some),
             Command::Actors(arguments) => actors::run(&config, &arguments, output),
             Command::Bench(command) => bench::run(&config, &command).map(Some),
+            Command::Emulate(arguments) => emulate::run(file, &arguments, output).map(|()| None),
         }
     }
 }
