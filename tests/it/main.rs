@@ -10,6 +10,7 @@ mod cancel;
 mod cli;
 mod content;
 mod credits;
+mod emulator;
 mod estimates;
 mod events;
 mod generations;
