@@ -213,7 +213,7 @@ pub(crate) fn without_pictures(value: &Value) -> Value {
 
 #[cfg(test)]
 pub(crate) fn sample(id: &str) -> Job {
-    let at = |seconds| DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap();
+    let at = |seconds: i64| DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap();
     Job {
         id: id.to_owned(),
         key: "k".to_owned(),

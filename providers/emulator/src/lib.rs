@@ -46,6 +46,8 @@ mod replicate;
 mod runway;
 mod server;
 mod signatures;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::net::{SocketAddr, TcpListener};

@@ -215,7 +215,12 @@ fn refused(house: &House, provider: Provider, call: &Call, fault: CallFault) -> 
 }
 
 /// Checks key and rate, then lets the wire answer.
-async fn keyed(house: &Arc<House>, provider: Provider, call: &Call, target: Target) -> Answer {
+pub(crate) async fn keyed(
+    house: &Arc<House>,
+    provider: Provider,
+    call: &Call,
+    target: Target,
+) -> Answer {
     let (wire, desk) = (wire::of(provider), house.desk(provider));
     if wire.is_open(call) {
         return wire.answer(house, call, "").await;

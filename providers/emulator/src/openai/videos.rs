@@ -48,8 +48,8 @@ fn order(house: &House, call: &Call, key: &str) -> Result<Order, Answer> {
         return Err(invalid("seconds", "invalid_value", &text));
     }
     let size = text(&fields, "size").unwrap_or(SIZES[0]);
-    let is_pro = model.starts_with("sora-2-pro");
-    if !SIZES.contains(&size) && !(is_pro && PRO_SIZES.contains(&size)) {
+    let is_pro_size = model.starts_with("sora-2-pro") && PRO_SIZES.contains(&size);
+    if !is_pro_size && !SIZES.contains(&size) {
         let text = format!("Invalid value: '{size}'.");
         return Err(invalid("size", "invalid_value", &text));
     }
