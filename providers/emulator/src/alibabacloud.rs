@@ -15,7 +15,7 @@ use crate::call::{Answer, Call};
 use crate::dice::Dice;
 use crate::faults::Target;
 use crate::house::{House, Order};
-use crate::jobs::{Job, Stage};
+use crate::jobs::{Job, LISTED_MAX, Stage};
 use crate::media;
 use crate::settings::Provider;
 use crate::wire::{Refusal, Wire};
@@ -286,14 +286,15 @@ fn list(house: &House, call: &Call, key: &str) -> Answer {
     };
     let (page, size) = (number("page_no", 1), number("page_size", 10));
     let (now, millis) = (house.clock.now(), |at: DateTime<Utc>| at.timestamp_millis());
-    let tasks: Vec<Value> = house
-        .desk(NAME)
-        .jobs
-        .latest(usize::MAX)
+    let fits = |job: &Job| {
+        job.key == key
+            && now - job.submitted < KEPT
+            && call.query("model_name").is_none_or(|model| job.model == model)
+            && call.query("status").is_none_or(|wanted| status(house, job) == wanted)
+    };
+    let jobs = house.desk(NAME).jobs.select(LISTED_MAX, fits);
+    let tasks: Vec<Value> = jobs
         .into_iter()
-        .filter(|job| job.key == key && now - job.submitted < KEPT)
-        .filter(|job| call.query("model_name").is_none_or(|model| job.model == model))
-        .filter(|job| call.query("status").is_none_or(|wanted| status(house, job) == wanted))
         .map(|job| {
             json!({
                 "task_id": job.id, "status": status(house, &job), "model_name": job.model,

@@ -61,7 +61,7 @@ pub(crate) fn picture_format(name: &str) -> Option<OutputFormat> {
 }
 
 /// Parts of the names of models that make films, and of those that make pictures.
-const FILM_WORDS: [&str; 16] = [
+const FILM_WORDS: [&str; 20] = [
     "seedance",
     "veo",
     "sora",
@@ -70,14 +70,18 @@ const FILM_WORDS: [&str; 16] = [
     "video",
     "-t2v",
     "-i2v",
+    "-r2v",
     "-kf2v",
     "pixverse",
     "gen4_turbo",
+    "gen4-turbo",
     "gen4.5",
+    "gen-4.5",
     "gen3a",
     "ltx",
     "act_two",
     "/wan",
+    "happyhorse",
 ];
 const PICTURE_WORDS: [&str; 15] = [
     "flux",

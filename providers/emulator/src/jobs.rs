@@ -118,6 +118,9 @@ impl Job {
     }
 }
 
+/// How many jobs the lists of providers that count them go through.
+pub(crate) const LISTED_MAX: usize = 10_000;
+
 /// The jobs of one provider; the oldest are forgotten when there are too many.
 pub(crate) struct Jobs {
     max: usize,
@@ -181,9 +184,14 @@ impl Jobs {
 
     /// The latest, newest first.
     pub(crate) fn latest(&self, max: usize) -> Vec<Job> {
+        self.select(max, |_| true)
+    }
+
+    /// Those that fit, newest first.
+    pub(crate) fn select(&self, max: usize, fits: impl Fn(&Job) -> bool) -> Vec<Job> {
         self.with(|table| {
             let newest = table.order.iter().rev().filter_map(|id| table.jobs.get(id));
-            newest.take(max).cloned().collect()
+            newest.filter(|job| fits(job)).take(max).cloned().collect()
         })
     }
 

@@ -374,17 +374,13 @@ fn list(house: &House, call: &Call, key: &str) -> Answer {
     let time = |name: &str| call.query(name).and_then(|text| text.parse::<DateTime<Utc>>().ok());
     let (after, before) = (time("created_after"), time("created_before"));
     let skip: usize = call.query("cursor").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let jobs: Vec<Job> = house
-        .desk(NAME)
-        .jobs
-        .latest(usize::MAX)
-        .into_iter()
-        .filter(|job| job.key == key)
-        .filter(|job| after.is_none_or(|after| job.submitted >= after))
-        .filter(|job| before.is_none_or(|before| job.submitted < before))
-        .skip(skip)
-        .take(PAGE + 1)
-        .collect();
+    let fits = |job: &Job| {
+        job.key == key
+            && after.is_none_or(|after| job.submitted >= after)
+            && before.is_none_or(|before| job.submitted < before)
+    };
+    let mut jobs = house.desk(NAME).jobs.select(skip.saturating_add(PAGE + 1), fits);
+    jobs.drain(..skip.min(jobs.len()));
     let url = |skip: usize| format!("{}/v1/predictions?cursor={skip}", call.base);
     let next = (jobs.len() > PAGE).then(|| url(skip + PAGE));
     let previous = (skip > 0).then(|| url(skip.saturating_sub(PAGE)));

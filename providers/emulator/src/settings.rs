@@ -230,6 +230,30 @@ mod tests {
         Ok(settings)
     }
 
+    /// The file that shows every setting.
+    const SHOWN: &str = include_str!("../../../config/emulator.toml");
+
+    #[test]
+    fn the_file_that_shows_every_setting_shows_the_defaults() {
+        let (shown, usual) = (read(SHOWN).unwrap(), Settings::default());
+        assert_eq!(format!("{shown:?}"), format!("{usual:?}"));
+    }
+
+    #[test]
+    fn what_the_file_shows_in_comments_can_be_set() {
+        let start = SHOWN.find("# [providers.fal]").unwrap();
+        let lines = SHOWN[start..].lines().map(|line| line.trim_start_matches("# "));
+        let is_setting = |line: &&str| line.contains(" = ") || line.starts_with('[');
+        let text: Vec<&str> = lines.filter(is_setting).filter(|line| !line.contains('…')).collect();
+        let settings = read(&text.join("\n")).unwrap();
+        let fal = &settings.providers[&Provider::Fal];
+        assert_eq!((fal.concurrency, fal.faults.hang_ms), (Some(2), Some(120_000)));
+        let known = serde_json::to_value(&fal.faults).unwrap();
+        for name in known.as_object().unwrap().keys() {
+            assert!(SHOWN.contains(&format!("# {name} = ")), "{name} is not shown");
+        }
+    }
+
     #[test]
     fn every_part_of_the_file_may_be_left_out() {
         assert_eq!(read("").unwrap().providers.len(), 0);

@@ -61,15 +61,24 @@ impl Api {
 
     /// Whether a model can be asked here.
     fn knows(self, model: &str) -> bool {
+        let makes_films = is_film(model);
         let is_wan = model.starts_with("wan");
+        // Since 2.6 pictures are asked for with messages.
+        let old = ["wanx", "wan2.1", "wan2.2", "wan2.5"];
+        let is_new_wan = is_wan && !old.iter().any(|start| model.starts_with(start));
         match self {
             Self::Multimodal => {
-                model.starts_with("qwen-image") || model.starts_with("wan2.6-") && !is_film(model)
+                let is_picture_model =
+                    model.starts_with("qwen-image") || model.starts_with("z-image");
+                is_picture_model || is_new_wan && !makes_films
             }
             Self::TextToImage => model.starts_with("qwen-image") || is_wan && model.contains("t2i"),
             Self::ImageToImage => is_wan && (model.contains("i2i") || model.contains("imageedit")),
-            Self::ImageGeneration => model.starts_with("wan2.6-") && !is_film(model),
-            Self::Video => is_wan && is_film(model) && !model.contains("kf2v"),
+            Self::ImageGeneration => is_new_wan && !makes_films,
+            Self::Video => {
+                let is_family = is_wan || model.starts_with("happyhorse");
+                is_family && makes_films && !model.contains("kf2v")
+            }
             Self::KeyFrames => is_wan && model.contains("kf2v"),
         }
     }
@@ -196,6 +205,9 @@ mod tests {
             (Api::Video, "qwen-image-max", false),
             (Api::TextToImage, "wan2.5-t2i-preview", true),
             (Api::KeyFrames, "wan2.2-kf2v-flash", true),
+            (Api::Multimodal, "wan2.7-image-pro", true),
+            (Api::Multimodal, "wan2.5-t2i-preview", false),
+            (Api::Video, "happyhorse-1.0-t2v", true),
             (Api::Multimodal, "wan2.6-t2v", false),
         ] {
             assert_eq!(api.knows(model), known, "{model}");

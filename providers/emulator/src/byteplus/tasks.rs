@@ -13,7 +13,7 @@ use crate::dice::Dice;
 use crate::faults::CallbackFault;
 use crate::house::{House, Order};
 use crate::input::{self, given, text, whole};
-use crate::jobs::{Callback, Job, Moment, Stage};
+use crate::jobs::{Callback, Job, LISTED_MAX, Moment, Stage};
 use crate::media::{self, Sketch};
 
 const KEPT: TimeDelta = TimeDelta::hours(24);
@@ -147,15 +147,16 @@ pub(super) fn list(house: &House, call: &Call, key: &str) -> Answer {
         .map(|(_, id)| id.as_str())
         .collect();
     let now = house.clock.now();
-    let tasks: Vec<Value> = house
-        .desk(NAME)
-        .jobs
-        .latest(usize::MAX)
+    let fits = |job: &Job| {
+        job.key == key
+            && job.sketch.seconds.is_some()
+            && now - job.submitted < LISTED
+            && (ids.is_empty() || ids.contains(&job.id.as_str()))
+            && call.query("filter.model").is_none_or(|model| job.model == model)
+    };
+    let jobs = house.desk(NAME).jobs.select(LISTED_MAX, fits);
+    let tasks: Vec<Value> = jobs
         .into_iter()
-        .filter(|job| job.key == key && job.sketch.seconds.is_some())
-        .filter(|job| now - job.submitted < LISTED)
-        .filter(|job| ids.is_empty() || ids.contains(&job.id.as_str()))
-        .filter(|job| call.query("filter.model").is_none_or(|model| job.model == model))
         .map(|job| task(house, &job, None))
         .filter(|task| call.query("filter.status").is_none_or(|status| task["status"] == status))
         .collect();

@@ -11,7 +11,7 @@ use crate::call::{Answer, Call};
 use crate::faults::CallbackFault;
 use crate::house::{House, Order};
 use crate::input::{self, text};
-use crate::jobs::{Callback, Job, Moment, Stage};
+use crate::jobs::{Callback, Job, LISTED_MAX, Moment, Stage};
 use crate::media::Sketch;
 
 /// How long the bytes can be fetched.
@@ -87,8 +87,8 @@ pub(super) fn get(house: &House, key: &str, id: &str) -> Answer {
 pub(super) fn list(house: &House, call: &Call, key: &str) -> Answer {
     let limit = call.query("limit").and_then(|text| text.parse().ok()).unwrap_or(PAGE);
     let after = call.query("after");
-    let mut jobs = house.desk(NAME).jobs.latest(usize::MAX);
-    jobs.retain(|job| job.key == key && job.sketch.seconds.is_some());
+    let fits = |job: &Job| job.key == key && job.sketch.seconds.is_some();
+    let mut jobs = house.desk(NAME).jobs.select(LISTED_MAX, fits);
     if call.query("order") == Some("asc") {
         jobs.reverse();
     }
