@@ -5,17 +5,15 @@
 //! model's own HTTP error.
 
 mod input;
+mod outcome;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Method;
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
-use providers::OutputFormat;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -24,15 +22,12 @@ use crate::dice::Dice;
 use crate::faults::{CallbackFault, Target};
 use crate::house::{House, Order};
 use crate::jobs::{Callback, Job, Moment, Stage};
-use crate::media;
 use crate::settings::Provider;
 use crate::wire::{Message, Refusal, Wire};
 
 const NAME: Provider = Provider::Fal;
 /// Who owns all jobs, in the headers of webhooks.
 const USER: &str = "user_emulated";
-/// Files are public and stay.
-const KEPT: TimeDelta = TimeDelta::days(7);
 /// What stands in front of owner and alias on some apps.
 const NAMESPACES: [&str; 2] = ["workflows", "comfy"];
 /// Of a call to fal.run: films take this long.
@@ -98,7 +93,7 @@ impl Wire for Fal {
 
     fn callback_body(&self, house: &House, job: &Job, _moment: Moment) -> Option<Value> {
         let mut body = json!({ "request_id": job.id, "gateway_request_id": job.id });
-        match outcome(house, job) {
+        match outcome::of(house, job) {
             Ok(output) => {
                 body["status"] = json!("OK");
                 body["payload"] = output;
@@ -246,7 +241,7 @@ fn status_body(house: &House, job: &Job) -> (u16, Value) {
             body["status"] = json!("COMPLETED");
             body["logs"] = json!([]);
             body["metrics"] = json!({ "inference_time": job.run_seconds() });
-            if let Err((_, error)) = outcome(house, job) {
+            if let Err((_, error)) = outcome::of(house, job) {
                 let kind = &error["detail"][0]["type"];
                 let kind = if kind.is_null() { &error["error_type"] } else { kind };
                 body["error"] = error["detail"].clone();
@@ -291,10 +286,10 @@ async fn result(house: &Arc<House>, key: &str, id: &str) -> Answer {
 
 /// The output of a job that is over, or its error.
 async fn finished(house: &House, job: &Job) -> Answer {
-    let answer = match outcome(house, job) {
+    let answer = match outcome::of(house, job) {
         Ok(mut output) => {
             if job.request["input"]["sync_mode"] == true {
-                inline_files(house, job, &mut output).await;
+                outcome::inline_files(house, job, &mut output).await;
             }
             let units = job.sketch.seconds.unwrap_or(job.sketch.count as f32);
             Answer::json(200, output).with("x-fal-billable-units", units)
@@ -326,78 +321,6 @@ fn cancel(house: &House, key: &str, id: &str) -> Answer {
         }
         Some(_) => Answer::json(400, json!({ "status": "ALREADY_COMPLETED" })),
         None => Answer::json(404, json!({ "status": "NOT_FOUND" })),
-    }
-}
-
-/// What a job that is over came to: its output, or a status and an error.
-fn outcome(house: &House, job: &Job) -> Result<Value, (u16, Value)> {
-    let fields = &job.request["input"];
-    let waited = (job.starts - job.submitted).as_seconds_f64();
-    if waited > job.request["start_within"].as_f64().unwrap_or(f64::MAX) {
-        let body = json!({ "detail": "Request timed out", "error_type": "request_timeout" });
-        return Err((504, body));
-    }
-    if let Some(problems) = input::problems(&job.model, fields) {
-        return Err((422, json!({ "detail": problems })));
-    }
-    match job.stage(house.clock.now()) {
-        Stage::Canceled { .. } | Stage::Expired { .. } => {
-            let body = json!({ "detail": "Request was cancelled", "error_type": "cancelled" });
-            Err((400, body))
-        }
-        Stage::Failed => {
-            let error = error_at(&["body"], "Internal server error", "internal_server_error");
-            Err((500, json!({ "detail": [error] })))
-        }
-        // These models answer with a black picture instead of an error.
-        Stage::Moderated if job.model.starts_with("fal-ai/flux") => Ok(output(house, job, true)),
-        Stage::Moderated => {
-            let text = "The content could not be processed because it contained material \
-                flagged by a content checker.";
-            let error = error_at(&["body", "prompt"], text, "content_policy_violation");
-            Err((422, json!({ "detail": [error] })))
-        }
-        Stage::Queued | Stage::Running(_) | Stage::Succeeded => Ok(output(house, job, false)),
-    }
-}
-
-fn output(house: &House, job: &Job, is_black: bool) -> Value {
-    let sketch = &job.sketch;
-    let urls = media::urls(house, NAME, job, media::expiry(job, KEPT));
-    let file = |(index, url): (usize, &String)| {
-        json!({
-            "url": url,
-            "content_type": sketch.format.content_type(),
-            "file_name": format!("{index}.{}", sketch.format.as_str()),
-            "file_size": null,
-            "width": sketch.size.0,
-            "height": sketch.size.1,
-        })
-    };
-    let files: Vec<Value> = urls.iter().enumerate().map(file).collect();
-    if sketch.format == OutputFormat::Mp4 {
-        return json!({ "video": files.first(), "seed": sketch.seed });
-    }
-    if job.model.contains("banana") {
-        return json!({ "images": files, "description": "" });
-    }
-    json!({
-        "images": files,
-        "timings": { "inference": job.run_seconds() },
-        "seed": sketch.seed,
-        "has_nsfw_concepts": vec![is_black; files.len()],
-        "prompt": sketch.prompt,
-    })
-}
-
-/// Puts the files themselves where their URLs are.
-async fn inline_files(house: &House, job: &Job, output: &mut Value) {
-    let Some(files) = output["images"].as_array_mut() else { return };
-    for (index, file) in (0..).zip(files) {
-        if let Some(bytes) = house.studio.draw(NAME, job, index).await {
-            let kind = job.sketch.format.content_type();
-            file["url"] = json!(format!("data:{kind};base64,{}", STANDARD.encode(bytes)));
-        }
     }
 }
 
