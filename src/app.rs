@@ -163,7 +163,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
 
     let store = Arc::new(store);
     let folder_key = master_key.derive(Purpose::OutputFolders);
-    let outputs = Arc::new(Outputs::local(&config.storage.outputs_dir(), folder_key)?);
+    let outputs = Arc::new(Outputs::local(
+        &config.storage.outputs_dir(),
+        folder_key,
+        engine::services::downloads(config)?,
+    )?);
     let providers = Providers::new(config, &master_key, &clock)?;
     let offering = Arc::new(Offering::new(
         Arc::clone(&catalogue),

@@ -5,6 +5,7 @@
 //! once below, with its type and range beside it; what is in a source and not read here is
 //! unknown and refused. All problems are reported together, each with where it came from.
 
+mod providers;
 mod proxies;
 mod reader;
 
@@ -20,6 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+pub use self::providers::{CloudflareConfig, FalConfig, ProvidersConfig, ReplicateConfig};
 pub use self::proxies::TrustedProxies;
 use self::reader::Reader;
 
@@ -43,6 +45,7 @@ pub struct Config {
     pub provider_health: HealthRules,
     pub events: EventsConfig,
     pub sandbox: SandboxConfig,
+    pub providers: ProvidersConfig,
     pub catalogue: CatalogueConfig,
     pub limits: LimitsConfig,
     pub request_log: RequestLogConfig,
@@ -258,6 +261,7 @@ impl Config {
                 stand_in: reader.flag("sandbox.stand_in"),
                 submissions_log: reader.path("sandbox.submissions_log"),
             },
+            providers: ProvidersConfig::read(&mut reader),
             catalogue: CatalogueConfig {
                 directory: reader.path("catalogue.directory"),
                 prices: reader.path("catalogue.prices"),

@@ -1,22 +1,35 @@
 //! Where outputs are kept: any object store, a local directory by default.
 
+pub mod download;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use actors::id::{AccountId, GenerationId};
-use actors::ports::{OutputStore, StoreError};
+use actors::ports::{OutputStore, StoreError, TakeOverError};
 use anyhow::Context;
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use object_store::local::LocalFileSystem;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::path::Path as Key;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use providers::media::{self, SNIFF_BYTES};
+use providers::{OutputFile, OutputFormat};
 
+use crate::outputs::download::{Download, Downloads};
 use crate::secrets::PurposeKey;
 
 /// Hexadecimal digits of a folder's secret part: 128 bits.
 const SECRET_DIGITS: usize = 32;
+/// Files up to this size are stored in one go; longer ones in parts of it, so that a film takes
+/// no more memory than a picture. S3 takes no parts below 5 MiB.
+const PART_BYTES: usize = 8 << 20;
+/// Parts on their way to the store at once.
+const PARTS_IN_FLIGHT_MAX: usize = 2;
+/// Pictures that have to be converted are held in memory: more than any model makes.
+const CONVERTED_BYTES_MAX: usize = 64 << 20;
 
 /// What the store of outputs is called towards clients.
 pub const BUCKET: &str = "outputs";
@@ -27,34 +40,172 @@ pub struct Outputs {
     /// Where the objects are files.
     directory: Option<PathBuf>,
     folder_key: PurposeKey,
+    downloads: Downloads,
 }
 
 impl Outputs {
+    /// Outputs in any object store.
+    pub fn new(
+        objects: Arc<dyn ObjectStore>,
+        folder_key: PurposeKey,
+        downloads: Downloads,
+    ) -> Self {
+        Self { objects, directory: None, folder_key, downloads }
+    }
+
     /// Outputs in a local directory, which is made if it is not there. Every file is on disk
     /// before it counts as stored: a generation must not succeed with an output that a power
     /// cut takes away.
-    pub fn local(directory: &Path, folder_key: PurposeKey) -> anyhow::Result<Self> {
+    pub fn local(
+        directory: &Path,
+        folder_key: PurposeKey,
+        downloads: Downloads,
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
         let files = LocalFileSystem::new_with_prefix(directory)
             .with_context(|| format!("cannot use {}", directory.display()))?
             .with_fsync(true);
-        let directory = Some(directory.to_owned());
-        Ok(Self { objects: Arc::new(files), directory, folder_key })
+        let mut outputs = Self::new(Arc::new(files), folder_key, downloads);
+        outputs.directory = Some(directory.to_owned());
+        Ok(outputs)
     }
 
     /// The object store, for serving what is in it.
     pub fn objects(&self) -> &Arc<dyn ObjectStore> {
         &self.objects
     }
+
+    /// Stores a file that arrives piece by piece, once it is known to be what was asked for.
+    async fn receive(
+        &self,
+        key: &str,
+        mut download: Download,
+        format: OutputFormat,
+    ) -> Result<u64, TakeOverError> {
+        let mut start = BytesMut::new();
+        let mut ended = !fill(&mut download, &mut start, SNIFF_BYTES).await?;
+        let found = media::sniff(&start);
+        if found != Some(format) {
+            // A page or a film needs no further reading to be refused.
+            let convertible = |format| format != OutputFormat::Mp4;
+            if found.is_some_and(convertible) && convertible(format) {
+                ended = !fill(&mut download, &mut start, CONVERTED_BYTES_MAX).await?;
+                if !ended {
+                    return Err(TakeOverError::Refused(
+                        "The output is too large to be converted.".to_owned(),
+                    ));
+                }
+            }
+            return self.store_converted(key, start.freeze(), format).await;
+        }
+        if !ended {
+            ended = !fill(&mut download, &mut start, PART_BYTES).await?;
+        }
+        if ended {
+            let length = start.len() as u64;
+            self.put(key, start.freeze()).await?;
+            return Ok(length);
+        }
+        self.store_in_parts(key, start.freeze(), download).await
+    }
+
+    async fn store_converted(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        format: OutputFormat,
+    ) -> Result<u64, TakeOverError> {
+        let converted = media::in_format(bytes, format).await;
+        let bytes = converted.map_err(|misfit| TakeOverError::Refused(sentence(&misfit)))?;
+        let length = bytes.len() as u64;
+        self.put(key, bytes).await?;
+        Ok(length)
+    }
+
+    /// Nothing is seen under `key` before the last part is there.
+    async fn store_in_parts(
+        &self,
+        key: &str,
+        start: Bytes,
+        mut download: Download,
+    ) -> Result<u64, TakeOverError> {
+        let upload = self.objects.put_multipart(&path(key)?).await.map_err(failed)?;
+        let mut parts = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        parts.put(start);
+        loop {
+            let more = match parts.wait_for_capacity(PARTS_IN_FLIGHT_MAX).await {
+                Ok(()) => download.next().await,
+                Err(error) => Err(failed(error).into()),
+            };
+            match more {
+                Ok(Some(bytes)) => parts.put(bytes),
+                Ok(None) => break,
+                Err(error) => {
+                    // What is left of it is a matter of the store's own cleaning.
+                    let _ = parts.abort().await;
+                    return Err(error);
+                }
+            }
+        }
+        parts.finish().await.map_err(failed)?;
+        Ok(download.read())
+    }
+}
+
+/// Reads on until there are at least so many bytes. Answers whether there may be more.
+async fn fill(
+    download: &mut Download,
+    into: &mut BytesMut,
+    bytes: usize,
+) -> Result<bool, TakeOverError> {
+    while into.len() < bytes {
+        match download.next().await? {
+            Some(more) => into.extend_from_slice(&more),
+            None => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+fn path(key: &str) -> Result<Key, StoreError> {
+    Key::parse(key).map_err(failed)
+}
+
+/// A problem as a sentence for the owner of a generation.
+fn sentence(problem: &dyn std::fmt::Display) -> String {
+    let text = problem.to_string();
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str())
 }
 
 #[async_trait]
 impl OutputStore for Outputs {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
-        let path = object_store::path::Path::parse(key).map_err(failed)?;
-        let stored = self.objects.put(&path, PutPayload::from_bytes(bytes)).await;
+        let stored = self.objects.put(&path(key)?, PutPayload::from_bytes(bytes)).await;
         stored.map(drop).map_err(failed)
+    }
+
+    async fn take_over(
+        &self,
+        key: &str,
+        file: &OutputFile,
+        format: OutputFormat,
+    ) -> Result<u64, TakeOverError> {
+        match file {
+            OutputFile::Bytes { bytes, format: found } if *found == format => {
+                self.put(key, bytes.clone()).await?;
+                Ok(bytes.len() as u64)
+            }
+            OutputFile::Bytes { bytes, .. } => {
+                self.store_converted(key, bytes.clone(), format).await
+            }
+            OutputFile::Url(url) => {
+                let download = self.downloads.begin(url).await?;
+                self.receive(key, download, format).await
+            }
+        }
     }
 
     fn folder(&self, account_id: AccountId, id: GenerationId) -> String {
@@ -64,7 +215,7 @@ impl OutputStore for Outputs {
     }
 
     async fn remove(&self, folder: &str) -> Result<u64, StoreError> {
-        let path = object_store::path::Path::parse(folder).map_err(failed)?;
+        let path = path(folder)?;
         let found: Vec<_> = self.objects.list(Some(&path)).try_collect().await.map_err(failed)?;
         let mut removed = 0;
         for object in found {
@@ -97,28 +248,4 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreEr
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::auth::fakes::purpose_key;
-    use crate::secrets::Purpose;
-
-    #[tokio::test]
-    async fn a_folder_is_removed_with_what_was_never_finished_and_others_stay() {
-        let directory = tempfile::tempdir().unwrap();
-        let key = purpose_key(Purpose::OutputFolders);
-        let outputs = Outputs::local(directory.path(), key).unwrap();
-        let account = AccountId(uuid::Uuid::from_u128(1));
-        let folder = |id| outputs.folder(account, GenerationId(uuid::Uuid::from_u128(id)));
-        for key in ["0.png", "1.png"].map(|name| format!("{}/{name}", folder(1))) {
-            outputs.put(&key, Bytes::from_static(b"a picture")).await.unwrap();
-        }
-        let kept = format!("{}/0.png", folder(2));
-        outputs.put(&kept, Bytes::from_static(b"a picture")).await.unwrap();
-        std::fs::write(directory.path().join(folder(1)).join("2.png#1"), b"half a p").unwrap();
-        assert_eq!(outputs.remove(&folder(1)).await.unwrap(), 2);
-        assert!(!directory.path().join(folder(1)).exists());
-        assert_eq!(outputs.remove(&folder(1)).await.unwrap(), 0, "repeating it is harmless");
-        assert_eq!(outputs.remove(&folder(3)).await.unwrap(), 0, "and so is what never was");
-        assert!(directory.path().join(kept).exists());
-    }
-}
+mod tests;

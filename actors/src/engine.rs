@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::Addr;
 use providers::name::ProviderName;
-use providers::{CallbackError, CancelAnswer, Progress, RawCallback};
+use providers::{CallbackError, CancelAnswer, Expected, Progress, RawCallback};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -201,7 +201,8 @@ impl Engine {
             .filter(|attempt| attempt.provider == target.provider)
             .ok_or(CallbackRefusal::NotFound)?;
         let provider = env.registry.get(target.provider).ok_or(CallbackRefusal::NotFound)?;
-        let news = provider.parse_callback(&callback).await?;
+        let about = Expected { model: &attempt.raw_model, job: attempt.job.as_ref() };
+        let news = provider.parse_callback(&callback, &about).await?;
         if attempt.job.as_ref().is_some_and(|job| *job != news.job) {
             return Err(CallbackRefusal::NotFound);
         }

@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use providers::clock::Clock;
 use providers::name::ProviderName;
 use providers::registry::Registry;
-use providers::{MediaKind, OutputFormat, Provider, RawCallback};
+use providers::{MediaKind, OutputFile, OutputFormat, Provider, RawCallback};
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
@@ -37,7 +37,8 @@ use crate::ledger::{Balance, EntryKind};
 use crate::metrics::EngineMetrics;
 use crate::money::Credits;
 use crate::ports::{
-    CallbackUrls, GenerationStore, IdSource, OutputStore, Reply, StoreError, WebhookSender,
+    CallbackUrls, GenerationStore, IdSource, OutputStore, Reply, StoreError, TakeOverError,
+    WebhookSender,
 };
 use crate::provider_health::{HealthRules, ProviderHealth};
 use crate::routing::RouteLimits;
@@ -103,6 +104,8 @@ pub(crate) struct FakeOutputs {
     pub(crate) files: Mutex<BTreeMap<String, Bytes>>,
     pub(crate) failures: AtomicU64,
     pub(crate) wait: Mutex<Duration>,
+    /// What comes of the next fetches of files that are elsewhere, before they succeed.
+    pub(crate) fetches: Mutex<VecDeque<TakeOverError>>,
 }
 
 #[async_trait]
@@ -117,6 +120,27 @@ impl OutputStore for FakeOutputs {
         }
         self.files.lock().unwrap().insert(key.to_owned(), bytes);
         Ok(())
+    }
+
+    /// What is elsewhere holds the text of its URL.
+    async fn take_over(
+        &self,
+        key: &str,
+        file: &OutputFile,
+        _format: OutputFormat,
+    ) -> Result<u64, TakeOverError> {
+        let bytes = match file {
+            OutputFile::Bytes { bytes, .. } => bytes.clone(),
+            OutputFile::Url(url) => {
+                if let Some(answer) = self.fetches.lock().unwrap().pop_front() {
+                    return Err(answer);
+                }
+                Bytes::from(url.to_string())
+            }
+        };
+        let length = bytes.len() as u64;
+        self.put(key, bytes).await?;
+        Ok(length)
     }
 
     fn folder(&self, _account_id: AccountId, id: GenerationId) -> String {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use providers::name::ProviderName;
+use providers::{OutputFile, OutputFormat};
 use url::Url;
 use uuid::Uuid;
 
@@ -435,12 +436,36 @@ pub trait GenerationListener: Send + Sync {
 pub trait OutputStore: Send + Sync {
     /// Stores a file durably; storing the same key again replaces it.
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError>;
+
+    /// Takes over a provider's file: fetches it if it is elsewhere, checks what it is, brings it
+    /// into `format` and stores it durably under `key`. Answers its length. May be repeated.
+    async fn take_over(
+        &self,
+        key: &str,
+        file: &OutputFile,
+        format: OutputFormat,
+    ) -> Result<u64, TakeOverError>;
+
     /// The unguessable folder of a generation's outputs, always the same for the same id, so
     /// that storing twice leaves nothing behind.
     fn folder(&self, account_id: AccountId, id: GenerationId) -> String;
     /// Removes everything in a folder; repeating it removes what is left. Answers how many
     /// files it has removed.
     async fn remove(&self, folder: &str) -> Result<u64, StoreError>;
+}
+
+/// Why a provider's file was not taken over. The texts are shown to the owner of a generation.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeOverError {
+    /// It is not a file that we take, or nobody has it any more: asking again cannot help.
+    #[error("{0}")]
+    Refused(String),
+    /// It could not be fetched now.
+    #[error("{0}")]
+    Unavailable(String),
+    /// It could not be stored now.
+    #[error("the output could not be stored")]
+    Store(#[from] StoreError),
 }
 
 /// Sends a webhook to a customer.

@@ -100,7 +100,7 @@ impl std::fmt::Debug for CallbackKey {
     }
 }
 
-fn header<'a>(callback: &RawCallback<'a>, name: &str) -> Result<&'a str, CallbackError> {
+pub(crate) fn header<'a>(callback: &RawCallback<'a>, name: &str) -> Result<&'a str, CallbackError> {
     let headers: &'a [(String, String)] = callback.headers;
     headers
         .iter()

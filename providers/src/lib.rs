@@ -7,10 +7,17 @@
 #![warn(missing_docs)]
 
 pub mod callback;
+pub mod client;
 pub mod clock;
+pub mod media;
 pub mod name;
 pub mod registry;
 pub mod sandbox;
+
+mod key_cache;
+mod multipart;
+mod options;
+mod ratio;
 
 use std::time::Duration;
 
@@ -64,13 +71,15 @@ pub trait Provider: Send + Sync {
     async fn cancel(&self, job: &JobRef) -> Result<CancelAnswer, Error>;
 
     /// Checks the signature of a callback and reads it, then fetches the result if it speaks
-    /// of one. An answer may thus take as long as one to [`Provider::poll`].
+    /// of one. An answer may thus take as long as one to [`Provider::poll`]. `about` is what
+    /// the address says that was called: the attempt whose callback this must be.
     ///
     /// # Errors
     /// [`CallbackError`] when it is not signed by the provider or cannot be read.
     async fn parse_callback(
         &self,
         callback: &RawCallback<'_>,
+        about: &Expected<'_>,
     ) -> Result<CallbackNews, CallbackError>;
 }
 
@@ -249,15 +258,38 @@ pub struct Output {
     pub files: Vec<OutputFile>,
     /// The provider's own running time, where it reports one.
     pub predict_time: Option<Duration>,
+    /// What the provider says that it charges, where it does.
+    pub cost: Option<Cost>,
 }
 
-/// One file of a result, in memory.
-#[derive(Debug, Clone)]
-pub struct OutputFile {
-    /// Its container.
-    pub format: OutputFormat,
-    /// Its bytes.
-    pub bytes: Bytes,
+/// Money of a provider's, in millionths of a US dollar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost(pub u64);
+
+/// One file of a result. In which format it was asked for is not the adapter's business:
+/// whoever keeps it converts it where it comes in another one.
+#[derive(Clone, PartialEq, Eq)]
+pub enum OutputFile {
+    /// Here.
+    Bytes {
+        /// Its container, by its content.
+        format: OutputFormat,
+        /// Its bytes.
+        bytes: Bytes,
+    },
+    /// At the provider, for a while: to be fetched without our credential, with the care that
+    /// is due to any address somebody else has chosen.
+    Url(Url),
+}
+
+/// Such a URL is a credential for the file, so it is not printed.
+impl std::fmt::Debug for OutputFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes { format, bytes } => write!(f, "{} bytes of {format:?}", bytes.len()),
+            Self::Url(url) => write!(f, "a file at {}", url.host_str().unwrap_or_default()),
+        }
+    }
 }
 
 /// A failed submit.
@@ -326,6 +358,15 @@ pub struct RawCallback<'a> {
     pub body: &'a [u8],
     /// When it came in, for the age of the signature.
     pub received_at: DateTime<Utc>,
+}
+
+/// What is known of the attempt that a callback must be about.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// The provider's own name of the model.
+    pub model: &'a str,
+    /// The job, unless the callback was faster than the answer to the submit.
+    pub job: Option<&'a JobRef>,
 }
 
 /// What a callback with a good signature says.

@@ -43,7 +43,8 @@ use crate::clock::Clock;
 use crate::name::ProviderName;
 use crate::{
     Acceptance, CallbackError, CallbackNews, CancelAnswer, Capabilities, DeliveryMode, Error,
-    JobRef, LookUp, MediaKind, Progress, Provider, RawCallback, Request, SubmitError, Submitted,
+    Expected, JobRef, LookUp, MediaKind, Progress, Provider, RawCallback, Request, SubmitError,
+    Submitted,
 };
 
 /// What the sandbox is set up with.
@@ -253,6 +254,7 @@ impl Provider for Sandbox {
     async fn parse_callback(
         &self,
         callback: &RawCallback<'_>,
+        _about: &Expected<'_>,
     ) -> Result<CallbackNews, CallbackError> {
         match self.delivery {
             DeliveryMode::Inline | DeliveryMode::Polling => return Err(CallbackError::Unsupported),

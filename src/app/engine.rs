@@ -1,5 +1,7 @@
 //! What the actors are given: providers, limits, ports.
 
+pub(super) mod services;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;

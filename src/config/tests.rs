@@ -204,3 +204,34 @@ fn the_two_listeners_may_not_clash() {
         load("[server]\nlisten = \"127.0.0.1:0\"\n[operator]\nlisten = \"127.0.0.1:0\"", &[]);
     assert!(free.is_ok());
 }
+
+#[test]
+fn a_provider_without_a_key_is_absent_and_its_key_is_not_printed() {
+    assert_eq!(load("", &[]).unwrap().providers.addresses().count(), 0);
+    let environment = [
+        ("BABYSEA__PROVIDER_FAL__API_KEY", "s3cret"),
+        ("BABYSEA__PROVIDER_FAL__BASE_URL", "http://127.0.0.1:9/fal"),
+        ("BABYSEA__PROVIDER_CLOUDFLARE__API_KEY", "s3cret"),
+        ("BABYSEA__PROVIDER_CLOUDFLARE__ACCOUNT_ID", "0a1b"),
+    ];
+    let providers = load("", &environment).unwrap().providers;
+    let addresses: Vec<&str> = providers.addresses().map(url::Url::as_str).collect();
+    let cloudflare = "https://api.cloudflare.com/client/v4";
+    assert_eq!(addresses, [cloudflare, "http://127.0.0.1:9/fal"]);
+    assert!(providers.replicate.is_none() && providers.runway.is_none());
+    assert!(!format!("{providers:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_provider_needs_a_readable_address_and_an_account_where_it_has_one() {
+    let environment = [
+        ("BABYSEA__PROVIDER_OPENAI__BASE_URL", "https://user:pass@api.example"),
+        ("BABYSEA__PROVIDER_CLOUDFLARE__API_KEY", "s3cret"),
+    ];
+    let problems = load("", &environment).unwrap_err().join("\n");
+    for part in ["`provider_openai.base_url` must be", "`provider_cloudflare.account_id` is needed"]
+    {
+        assert!(problems.contains(part), "{problems}");
+    }
+    assert!(!problems.contains("s3cret"), "{problems}");
+}

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use providers::name::ProviderName;
 use providers::{
     Acceptance, CallbackError, CallbackNews, CancelAnswer, Capabilities, DeliveryMode, Error,
-    JobRef, LookUp, MediaKind, Output, OutputFile, OutputFormat, Progress, Provider, RawCallback,
-    Request, SubmitError, Submitted,
+    Expected, JobRef, LookUp, MediaKind, Output, OutputFile, OutputFormat, Progress, Provider,
+    RawCallback, Request, SubmitError, Submitted,
 };
 use tokio::time::sleep;
 
@@ -137,6 +137,7 @@ impl Provider for FakeProvider {
     async fn parse_callback(
         &self,
         callback: &RawCallback<'_>,
+        _about: &Expected<'_>,
     ) -> Result<CallbackNews, CallbackError> {
         let text = std::str::from_utf8(callback.body).map_err(|_| CallbackError::Malformed)?;
         let (news, job) = text.split_once(' ').ok_or(CallbackError::Signature)?;
@@ -151,8 +152,8 @@ impl Provider for FakeProvider {
 }
 
 pub(crate) fn picture() -> Output {
-    let file = OutputFile { format: OutputFormat::Png, bytes: Bytes::from_static(b"png") };
-    Output { files: vec![file], predict_time: Some(Duration::from_millis(700)) }
+    let file = OutputFile::Bytes { format: OutputFormat::Png, bytes: Bytes::from_static(b"png") };
+    Output { files: vec![file], predict_time: Some(Duration::from_millis(700)), cost: None }
 }
 
 pub(crate) fn job(name: &str) -> Result<Submitted, SubmitError> {

@@ -6,21 +6,25 @@ use std::time::Duration;
 
 use actix::{AsyncContext, Context};
 use providers::{
-    Acceptance, Capabilities, DeliveryMode, Error, JobRef, LookUp, Output, Progress, Provider,
-    Request, SubmitError, Submitted,
+    Acceptance, Capabilities, DeliveryMode, Error, JobRef, LookUp, Output, OutputFile,
+    OutputFormat, Progress, Provider, Request, SubmitError, Submitted,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::attempt::Attempt;
 use crate::env::Env;
 use crate::failure::{Failure, FailureCode};
 use crate::generation::{Event, Status, StoredFile};
 use crate::generation_actor::{GenerationActor, RETRY_INITIAL, RETRY_MAX};
+use crate::ports::TakeOverError;
 use crate::retry::{Waits, jittered};
 
 /// An inline call that has not been refused by then has been taken: the generation is shown
 /// as processing while the call goes on.
 const INLINE_TAKEN_AFTER: Duration = Duration::from_secs(1);
+/// The longest wait between two questions that a provider may ask for: a minute, after which its
+/// limits have usually been lifted.
+const POLL_WISH_MAX: Duration = Duration::from_secs(60);
 /// How often a result is offered to the output store before it is given up.
 const STORE_TRIES: u32 = 4;
 /// Enough for the largest file and a slow disk or bucket.
@@ -245,12 +249,21 @@ impl GenerationActor {
                 self.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
             }
             (Progress::Waiting { retry_after }, _) => {
-                let (min, max) = (self.env.limits.poll_initial, self.env.limits.poll_max);
-                let wish = retry_after.map(|wish| wish.max(min).min(max));
+                let wish = retry_after.map(|wish| self.granted(wish));
                 self.await_job(ctx, &attempt, wish);
             }
             (Progress::Done(_), None) => {}
         }
+    }
+
+    /// The wait that a provider wishes for, within limits. It may want to be asked less often than
+    /// we would; then it is not asked by everybody at once when that time is over, nor sooner.
+    fn granted(&self, wish: Duration) -> Duration {
+        let wish = wish.max(self.env.limits.poll_initial).min(POLL_WISH_MAX);
+        if wish <= self.env.limits.poll_max {
+            return wish;
+        }
+        jittered(wish, 0.5 + self.env.ids.spread() / 2.0)
     }
 
     /// Stores a result, and only then says that the generation succeeded.
@@ -260,7 +273,11 @@ impl GenerationActor {
         self.clear_timer(ctx);
         let (env, predict_time) = (Arc::clone(&self.env), output.predict_time);
         let folder = env.outputs.folder(self.generation.account_id, self.generation.id);
-        let stored = async move { store_files(&env, &folder, output).await };
+        let format = self.generation.input.format;
+        // What is at the provider can be asked for as long as the attempt lasts.
+        let left = self.generation.attempt(number).map(|attempt| self.time_left(attempt));
+        let until = Instant::now() + left.unwrap_or_default().max(STORE_TIME);
+        let stored = async move { store_files(&env, &folder, output, format, until).await };
         self.work(ctx, stored, move |actor, result, ctx| {
             let at = actor.env.clock.now();
             match result {
@@ -333,36 +350,71 @@ impl GenerationActor {
     }
 }
 
-async fn store_files(env: &Env, folder: &str, output: Output) -> Result<Vec<StoredFile>, Failure> {
+async fn store_files(
+    env: &Env,
+    folder: &str,
+    output: Output,
+    format: OutputFormat,
+    until: Instant,
+) -> Result<Vec<StoredFile>, Failure> {
     if output.files.is_empty() {
         return Err(Error::Protocol("no files".to_owned()).into());
     }
     let mut stored = Vec::with_capacity(output.files.len());
     for (index, file) in output.files.into_iter().enumerate() {
-        let bytes = file.bytes.len() as u64;
-        if bytes > env.limits.output_bytes_max {
-            let message = "The output is larger than this server accepts.";
-            return Err(Failure::new(FailureCode::OutputProcessingFailed, message));
+        if let OutputFile::Bytes { bytes, .. } = &file
+            && bytes.len() as u64 > env.limits.output_bytes_max
+        {
+            return Err(unusable("The output is larger than this server accepts."));
         }
-        let key = format!("{folder}/{index}.{}", file.format.as_str());
-        put(env, &key, file.bytes).await?;
+        let key = format!("{folder}/{index}.{}", format.as_str());
+        let bytes = take_over(env, &key, &file, format, until).await?;
         stored.push(StoredFile { key, bytes });
     }
     Ok(stored)
 }
 
-async fn put(env: &Env, key: &str, bytes: bytes::Bytes) -> Result<(), Failure> {
+/// Offers a file to the store until it has it. A store that does not take what it is offered
+/// is given up sooner than a provider that does not give it.
+async fn take_over(
+    env: &Env,
+    key: &str,
+    file: &OutputFile,
+    format: OutputFormat,
+    until: Instant,
+) -> Result<u64, Failure> {
     let mut waits = Waits::new(RETRY_INITIAL, RETRY_MAX);
-    for left in (0..STORE_TRIES).rev() {
-        match timeout(STORE_TIME, env.outputs.put(key, bytes.clone())).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => tracing::warn!(%error, left, "an output could not be stored"),
-            Err(_) => tracing::warn!(left, "an output was not stored in time"),
+    let mut store_tries = STORE_TRIES;
+    loop {
+        let limit = match file {
+            OutputFile::Bytes { .. } => Instant::now() + STORE_TIME,
+            OutputFile::Url(_) => until,
+        };
+        match timeout_at(limit, env.outputs.take_over(key, file, format)).await {
+            Ok(Ok(bytes)) => return Ok(bytes),
+            Ok(Err(TakeOverError::Refused(reason))) => return Err(unusable(&reason)),
+            Ok(Err(TakeOverError::Unavailable(reason))) => {
+                tracing::warn!(reason, "an output could not be fetched");
+                if Instant::now() + RETRY_MAX > until {
+                    return Err(unusable(&reason));
+                }
+            }
+            Ok(Err(TakeOverError::Store(error))) => {
+                tracing::warn!(%error, "an output could not be stored");
+                store_tries -= 1;
+            }
+            Err(_) => {
+                tracing::warn!("an output was not taken over in time");
+                store_tries -= 1;
+            }
         }
-        if left > 0 {
-            tokio::time::sleep(waits.next(env.ids.spread())).await;
+        if store_tries == 0 {
+            return Err(unusable("The output could not be stored."));
         }
+        tokio::time::sleep(waits.next(env.ids.spread())).await;
     }
-    let message = "The output could not be stored.";
-    Err(Failure::new(FailureCode::OutputProcessingFailed, message))
+}
+
+fn unusable(message: &str) -> Failure {
+    Failure::new(FailureCode::OutputProcessingFailed, message)
 }

@@ -17,6 +17,7 @@ use crate::fakes::{ACCOUNT, World, limits, run};
 use crate::generation::{Event, EventKind as E, Generation, State, Status};
 use crate::id::GenerationId;
 use crate::metrics::StatusLabel;
+use crate::ports::TakeOverError;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -773,6 +774,67 @@ fn an_output_store_that_fails_now_and_then_costs_only_time() {
         let world = World::start(&[&provider]).await;
         world.outputs.failures.store(3, std::sync::atomic::Ordering::Relaxed);
         assert_eq!(world.submit().await.status(), Status::Succeeded);
+    });
+}
+
+/// The result of a provider that keeps its files.
+fn done_elsewhere() -> Result<providers::Submitted, providers::SubmitError> {
+    let url = "https://files.example/out.png".parse().unwrap();
+    let mut output = picture();
+    output.files = vec![providers::OutputFile::Url(url)];
+    Ok(providers::Submitted::Done(output))
+}
+
+#[test]
+fn an_output_at_the_provider_is_taken_over_before_success() {
+    run(async {
+        let provider = inline();
+        provider.on_submit(Answer::Now(done_elsewhere()));
+        let world = World::start(&[&provider]).await;
+        // More often than a store would be asked: the provider may have a bad minute.
+        for _ in 0..6 {
+            let reason = TakeOverError::Unavailable("not now".to_owned());
+            world.outputs.fetches.lock().unwrap().push_back(reason);
+        }
+        let generation = world.submit().await;
+        assert_eq!(generation.status(), Status::Succeeded);
+        let files = world.outputs.files.lock().unwrap();
+        let (key, bytes) = files.first_key_value().unwrap();
+        assert!(key.ends_with("/0.png"), "{key}");
+        assert_eq!(bytes.as_ref(), b"https://files.example/out.png");
+    });
+}
+
+#[test]
+fn an_output_that_nobody_may_take_over_is_refunded_with_the_reason() {
+    run(async {
+        let provider = inline();
+        provider.on_submit(Answer::Now(done_elsewhere()));
+        let world = World::start(&[&provider]).await;
+        let reason = TakeOverError::Refused("It is a page.".to_owned());
+        world.outputs.fetches.lock().unwrap().push_back(reason);
+        let generation = world.submit().await;
+        let State::Failed { failure, .. } = generation.state() else { panic!() };
+        assert_eq!(failure.code, FailureCode::OutputProcessingFailed);
+        assert_eq!(failure.message, "It is a page.");
+        assert!(world.outputs.files.lock().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn an_output_that_cannot_be_fetched_is_given_up_with_the_attempt() {
+    run(async {
+        let provider = inline();
+        provider.on_submit(Answer::Now(done_elsewhere()));
+        let world = World::start(&[&provider]).await;
+        for _ in 0..1000 {
+            let reason = TakeOverError::Unavailable("not now".to_owned());
+            world.outputs.fetches.lock().unwrap().push_back(reason);
+        }
+        let id = world.begin().await;
+        assert_eq!(failure_code(&world.ended(id).await), FailureCode::OutputProcessingFailed);
+        let left = world.outputs.fetches.lock().unwrap().len();
+        assert!((900..990).contains(&left), "{left}");
     });
 }
 

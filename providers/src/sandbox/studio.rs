@@ -32,7 +32,7 @@ impl Studio {
             let _easel = easel;
             let files: Result<Vec<OutputFile>, Error> =
                 (0..job.artwork.count).map(|index| render_file(&job, index, &maker)).collect();
-            Ok(Output { files: files?, predict_time: Some(job.latency) })
+            Ok(Output { files: files?, predict_time: Some(job.latency), cost: None })
         });
         drawing.await.unwrap_or_else(|error| {
             tracing::error!(%error, "drawing in the sandbox did not end");
@@ -55,5 +55,5 @@ fn render_file(job: &Job, index: u32, maker: &str) -> Result<OutputFile, Error> 
             film::shoot(artwork, index, maker).map_err(|error| Error::Failed(error.to_string()))?
         }
     };
-    Ok(OutputFile { format: artwork.format, bytes: Bytes::from(bytes) })
+    Ok(OutputFile::Bytes { format: artwork.format, bytes: Bytes::from(bytes) })
 }

@@ -8,7 +8,7 @@ use providers::clock::Clock as _;
 use providers::{CallbackError, CancelAnswer, Error, Progress, Provider, RawCallback, Request};
 use serde_json::json;
 
-use crate::support::{Receiver, SECRET, Sandboxes, bytes, done, submit_job};
+use crate::support::{ABOUT, Receiver, SECRET, Sandboxes, bytes, done, submit_job};
 
 fn calling(sandboxes: &Sandboxes, receiver: &Receiver, outcome: &str) -> Request {
     let callback = Some(receiver.url.clone());
@@ -28,7 +28,8 @@ async fn a_callback_says_what_a_poll_says() {
     let call = receiver.next().await;
     assert_eq!(call.header("content-type"), "application/json");
     assert_eq!(call.correlation(), request.correlation);
-    let news = sandboxes.webhook.parse_callback(&call.raw(sandboxes.clock.now())).await.unwrap();
+    let news =
+        sandboxes.webhook.parse_callback(&call.raw(sandboxes.clock.now()), &ABOUT).await.unwrap();
     assert_eq!(news.job, job);
     let polled = done(sandboxes.webhook.poll(&job).await.unwrap());
     assert_eq!(bytes(&done(news.progress)), bytes(&polled));
@@ -40,7 +41,8 @@ async fn a_callback_of_a_failed_job_says_so() {
     let mut receiver = Receiver::start(&[]).await;
     submit_job(&sandboxes.webhook, &calling(&sandboxes, &receiver, "fail")).await;
     let call = receiver.next().await;
-    let news = sandboxes.webhook.parse_callback(&call.raw(sandboxes.clock.now())).await.unwrap();
+    let news =
+        sandboxes.webhook.parse_callback(&call.raw(sandboxes.clock.now()), &ABOUT).await.unwrap();
     assert!(matches!(news.progress, Progress::Failed(Error::Failed(_))), "{news:?}");
 }
 
@@ -54,7 +56,8 @@ async fn a_callback_of_a_canceled_job_says_so() {
     assert_eq!(sandboxes.webhook.cancel(&job).await, Ok(CancelAnswer::Canceled));
     sandboxes.clock.advance(Duration::from_millis(20));
     let call = receiver.next().await;
-    let news = sandboxes.webhook.parse_callback(&call.raw(sandboxes.clock.now())).await.unwrap();
+    let news =
+        sandboxes.webhook.parse_callback(&call.raw(sandboxes.clock.now()), &ABOUT).await.unwrap();
     assert!(matches!(news.progress, Progress::Canceled), "{news:?}");
 }
 
@@ -65,10 +68,10 @@ async fn a_forged_callback_comes_before_the_true_one() {
     submit_job(&sandboxes.webhook, &calling(&sandboxes, &receiver, "call_back_forged")).await;
     let now = sandboxes.clock.now();
     let forged = receiver.next().await;
-    let refused = sandboxes.webhook.parse_callback(&forged.raw(now)).await;
+    let refused = sandboxes.webhook.parse_callback(&forged.raw(now), &ABOUT).await;
     assert_eq!(refused.unwrap_err(), CallbackError::Signature);
     let call = receiver.next().await;
-    let news = sandboxes.webhook.parse_callback(&call.raw(now)).await.unwrap();
+    let news = sandboxes.webhook.parse_callback(&call.raw(now), &ABOUT).await.unwrap();
     done(news.progress);
 }
 
@@ -92,7 +95,8 @@ async fn a_callback_can_come_before_the_submit_is_answered() {
     request.options.insert("generation_sandbox_latency_ms".to_owned(), json!(600_000));
     let job = submit_job(&sandboxes.webhook, &request).await;
     let call = receiver.earlier().expect("the call should have come before");
-    let news = sandboxes.webhook.parse_callback(&call.raw(sandboxes.clock.now())).await.unwrap();
+    let news =
+        sandboxes.webhook.parse_callback(&call.raw(sandboxes.clock.now()), &ABOUT).await.unwrap();
     assert_eq!(news.job, job);
     done(news.progress);
 }
@@ -142,7 +146,7 @@ async fn an_old_callback_is_stale() {
     submit_job(&sandboxes.webhook, &calling(&sandboxes, &receiver, "succeed")).await;
     let call = receiver.next().await;
     let late = sandboxes.clock.now() + TimeDelta::seconds(301);
-    let refused = sandboxes.webhook.parse_callback(&call.raw(late)).await;
+    let refused = sandboxes.webhook.parse_callback(&call.raw(late), &ABOUT).await;
     assert_eq!(refused.unwrap_err(), CallbackError::Stale);
 }
 
@@ -160,7 +164,7 @@ async fn a_signed_body_about_no_job_is_malformed() {
             (SIGNATURE_HEADER.to_owned(), key.sign("msg_1", now, body.as_bytes())),
         ];
         let raw = RawCallback { headers: &headers, body: body.as_bytes(), received_at: now };
-        let refused = sandboxes.webhook.parse_callback(&raw).await;
+        let refused = sandboxes.webhook.parse_callback(&raw, &ABOUT).await;
         assert_eq!(refused.unwrap_err(), CallbackError::Malformed, "{body}");
     }
 }
@@ -170,10 +174,10 @@ async fn the_other_providers_do_not_call_back() {
     let sandboxes = Sandboxes::start();
     let raw = RawCallback { headers: &[], body: b"", received_at: sandboxes.clock.now() };
     for provider in [&sandboxes.inline, &sandboxes.polling] {
-        let refused = provider.parse_callback(&raw).await;
+        let refused = provider.parse_callback(&raw, &ABOUT).await;
         assert_eq!(refused.unwrap_err(), CallbackError::Unsupported);
     }
-    let refused = sandboxes.webhook.parse_callback(&raw).await;
+    let refused = sandboxes.webhook.parse_callback(&raw, &ABOUT).await;
     assert_eq!(refused.unwrap_err(), CallbackError::Signature);
 }
 

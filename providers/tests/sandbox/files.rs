@@ -5,7 +5,7 @@ use mp4_atom::{Any, Codec, Decode as _, StszSamples};
 use providers::{MediaKind, OutputFormat};
 use serde_json::json;
 
-use crate::support::{Sandboxes, bytes, submit_inline};
+use crate::support::{Sandboxes, bytes, file_in_memory, submit_inline};
 
 #[tokio::test]
 async fn pictures_decode_in_the_asked_format_and_ratio() {
@@ -19,8 +19,8 @@ async fn pictures_decode_in_the_asked_format_and_ratio() {
             let mut request = sandboxes.request(json!({}));
             (request.format, request.ratio) = (format, ratio.to_owned());
             let output = submit_inline(&sandboxes.inline, &request).await;
-            assert_eq!(output.files[0].format, format);
-            let file = &output.files[0].bytes;
+            let (found, file) = file_in_memory(&output.files[0]);
+            assert_eq!(found, format);
             assert_eq!(image::guess_format(file).unwrap(), decoded);
             let (width, height) = image::load_from_memory(file).unwrap().dimensions();
             assert_eq!(width * h, height * w, "{ratio}");
@@ -62,7 +62,7 @@ async fn a_film_has_the_asked_length_and_ratio_and_its_contents_in_front() {
         request.resolution = resolution.map(str::to_owned);
         request.audio = Some(true);
         let output = submit_inline(&sandboxes.inline, &request).await;
-        let file = &output.files[0].bytes;
+        let file = bytes(&output)[0];
 
         let mut rest = file.as_ref();
         let Any::Ftyp(_) = Any::decode(&mut rest).unwrap() else { panic!("ftyp comes first") };
@@ -95,7 +95,7 @@ async fn every_picture_of_a_film_decodes() {
     let again = submit_inline(&sandboxes.inline, &request).await;
     assert_eq!(bytes(&output), bytes(&again));
 
-    let mut rest = output.files[0].bytes.as_ref();
+    let mut rest = bytes(&output)[0];
     let (mut parameters, mut sizes, mut data) = (Vec::new(), Vec::new(), Vec::new());
     while !rest.is_empty() {
         match Any::decode(&mut rest).unwrap() {

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use providers::clock::Clock;
 use providers::sandbox::{Sandbox, SandboxSettings};
 use providers::{
-    JobRef, MediaKind, Output, OutputFormat, Progress, Provider, RawCallback, Request, Submitted,
+    Expected, JobRef, MediaKind, Output, OutputFile, OutputFormat, Progress, Provider, RawCallback,
+    Request, Submitted,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -17,6 +18,9 @@ use url::Url;
 use uuid::Uuid;
 
 pub(crate) const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+
+/// The sandbox needs to know nothing of an attempt: its ids say everything.
+pub(crate) const ABOUT: Expected<'static> = Expected { model: "sandbox/test", job: None };
 
 /// Time passes only when a test says so.
 pub(crate) struct ManualClock(Mutex<DateTime<Utc>>);
@@ -124,7 +128,15 @@ pub(crate) fn done(progress: Progress) -> Output {
 }
 
 pub(crate) fn bytes(output: &Output) -> Vec<&[u8]> {
-    output.files.iter().map(|file| file.bytes.as_ref()).collect()
+    output.files.iter().map(|file| file_in_memory(file).1).collect()
+}
+
+/// What a file is and what is in it.
+pub(crate) fn file_in_memory(file: &OutputFile) -> (OutputFormat, &[u8]) {
+    match file {
+        OutputFile::Bytes { format, bytes } => (*format, bytes.as_ref()),
+        OutputFile::Url(url) => panic!("the sandbox has its files in memory, not at {url}"),
+    }
 }
 
 /// A call as it came in.

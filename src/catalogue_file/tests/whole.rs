@@ -265,7 +265,12 @@ async fn the_sandbox_draws_every_ratio_and_takes_every_length() {
         ratios(MediaKind::Video).into_iter().map(|it| request(MediaKind::Video, it, Some(100)));
     for request in image.chain(film) {
         match artist.submit(&request).await {
-            Ok(Submitted::Done(output)) => assert!(!output.files[0].bytes.is_empty()),
+            Ok(Submitted::Done(output)) => {
+                let file = &output.files[0];
+                let drawn =
+                    matches!(file, providers::OutputFile::Bytes { bytes, .. } if !bytes.is_empty());
+                assert!(drawn, "{file:?}");
+            }
             other => panic!("{}: {other:?}", request.ratio),
         }
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use providers::name::ProviderName::{SandboxInline, SandboxPolling};
-use providers::{DeliveryMode, Output, Progress};
+use providers::{DeliveryMode, Output, OutputFile, OutputFormat, Progress};
 use uuid::Uuid;
 
 use super::DeleteError;
@@ -148,8 +148,8 @@ fn a_failure_leaves_nothing_of_a_result_that_was_stored_in_part() {
     run(async {
         let provider = FakeProvider::new(SandboxPolling, DeliveryMode::Polling);
         let mut output: Output = picture();
-        let mut large = output.files[0].clone();
-        large.bytes = vec![0; 1_001].into();
+        let bytes = vec![0; 1_001].into();
+        let large = OutputFile::Bytes { format: OutputFormat::Png, bytes };
         output.files.push(large);
         provider.on_submit(Answer::Now(job("j1")));
         provider.on_poll(Answer::Now(Ok(Progress::Done(output))));
