@@ -12,6 +12,7 @@ pub mod clock;
 pub mod media;
 pub mod name;
 pub mod registry;
+pub mod replicate;
 pub mod sandbox;
 
 mod key_cache;

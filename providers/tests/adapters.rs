@@ -1,0 +1,14 @@
+//! The adapters against a scripted server on loopback, with recorded bodies.
+//!
+//! [`conformance`] holds what every adapter must do; the files named after providers say how
+//! each of them does it.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "adapters/conformance.rs"]
+mod conformance;
+#[path = "adapters/replicate.rs"]
+mod replicate;
+#[path = "adapters/script.rs"]
+mod script;
+#[path = "adapters/support.rs"]
+mod support;
