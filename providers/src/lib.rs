@@ -9,6 +9,7 @@
 pub mod callback;
 pub mod client;
 pub mod clock;
+pub mod fal;
 pub mod media;
 pub mod name;
 pub mod registry;

@@ -6,6 +6,8 @@
 
 #[path = "adapters/conformance.rs"]
 mod conformance;
+#[path = "adapters/fal.rs"]
+mod fal;
 #[path = "adapters/replicate.rs"]
 mod replicate;
 #[path = "adapters/script.rs"]
