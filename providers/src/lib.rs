@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod bfl;
 pub mod callback;
 pub mod client;
 pub mod clock;
