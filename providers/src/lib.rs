@@ -13,6 +13,7 @@ pub mod clock;
 pub mod fal;
 pub mod media;
 pub mod name;
+pub mod openai;
 pub mod registry;
 pub mod replicate;
 pub mod sandbox;

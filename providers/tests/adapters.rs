@@ -10,6 +10,8 @@ mod bfl;
 mod conformance;
 #[path = "adapters/fal.rs"]
 mod fal;
+#[path = "adapters/openai.rs"]
+mod openai;
 #[path = "adapters/replicate.rs"]
 mod replicate;
 #[path = "adapters/script.rs"]
