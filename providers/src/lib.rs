@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub mod bfl;
+pub mod byteplus;
 pub mod callback;
 pub mod client;
 pub mod clock;

@@ -6,6 +6,8 @@
 
 #[path = "adapters/bfl.rs"]
 mod bfl;
+#[path = "adapters/byteplus.rs"]
+mod byteplus;
 #[path = "adapters/conformance.rs"]
 mod conformance;
 #[path = "adapters/fal.rs"]
