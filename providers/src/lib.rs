@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod alibabacloud;
 pub mod bfl;
 pub mod byteplus;
 pub mod callback;

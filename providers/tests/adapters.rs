@@ -4,6 +4,8 @@
 //! each of them does it.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "adapters/alibabacloud.rs"]
+mod alibabacloud;
 #[path = "adapters/bfl.rs"]
 mod bfl;
 #[path = "adapters/byteplus.rs"]
