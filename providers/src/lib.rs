@@ -12,6 +12,7 @@ pub mod byteplus;
 pub mod callback;
 pub mod client;
 pub mod clock;
+pub mod cloudflare;
 pub mod fal;
 pub mod media;
 pub mod name;

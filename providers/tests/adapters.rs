@@ -10,6 +10,8 @@ mod alibabacloud;
 mod bfl;
 #[path = "adapters/byteplus.rs"]
 mod byteplus;
+#[path = "adapters/cloudflare.rs"]
+mod cloudflare;
 #[path = "adapters/conformance.rs"]
 mod conformance;
 #[path = "adapters/fal.rs"]
