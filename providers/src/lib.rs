@@ -19,6 +19,7 @@ pub mod name;
 pub mod openai;
 pub mod registry;
 pub mod replicate;
+pub mod runway;
 pub mod sandbox;
 
 mod key_cache;

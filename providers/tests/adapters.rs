@@ -20,6 +20,8 @@ mod fal;
 mod openai;
 #[path = "adapters/replicate.rs"]
 mod replicate;
+#[path = "adapters/runway.rs"]
+mod runway;
 #[path = "adapters/script.rs"]
 mod script;
 #[path = "adapters/support.rs"]
