@@ -109,7 +109,8 @@ impl Providers {
         key: &MasterKey,
         clock: &Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        let (mut registry, mut stand_ins) = (Registry::default(), BTreeSet::new());
+        let real = services::configured(config, clock)?;
+        let (mut registry, mut stand_ins) = (Registry::from_iter(real), BTreeSet::new());
         if !config.sandbox.enabled {
             return Ok(Self { registry, stand_ins });
         }

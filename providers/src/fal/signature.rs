@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn five_minutes_either_way_are_accepted_and_no_more() {
-        let at = |age| verify(SIGNATURE, "user_abc", BODY, 1_700_000_000 + age);
+        let at = |age: i64| verify(SIGNATURE, "user_abc", BODY, 1_700_000_000 + age);
         assert_eq!((at(-300), at(300)), (Ok(()), Ok(())));
         assert_eq!((at(-301), at(301)), (Err(CallbackError::Stale), Err(CallbackError::Stale)));
     }
