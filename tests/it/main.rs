@@ -21,6 +21,7 @@ mod input_files;
 mod library;
 mod limits;
 mod operator;
+mod providers;
 mod record;
 mod recovery;
 mod usage;
