@@ -116,13 +116,9 @@ impl Detail {
             }
             403 => Error::Unauthorized,
             404 => Error::Failed("The provider does not have this model or job.".to_owned()),
-            _ if kinds.iter().any(|kind| *kind == "content_policy_violation") => {
-                Error::Moderated(text)
-            }
+            _ if kinds.contains(&"content_policy_violation") => Error::Moderated(text),
             // What it fails at behind it is no fault of the input.
-            400 if kinds.iter().any(|kind| *kind == "downstream_service_error") => {
-                Error::Failed(text)
-            }
+            400 if kinds.contains(&"downstream_service_error") => Error::Failed(text),
             400 | 422 => Error::Rejected(text),
             504 => Error::TimedOut,
             503 => Error::Unavailable,

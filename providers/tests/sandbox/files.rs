@@ -64,7 +64,7 @@ async fn a_film_has_the_asked_length_and_ratio_and_its_contents_in_front() {
         let output = submit_inline(&sandboxes.inline, &request).await;
         let file = bytes(&output)[0];
 
-        let mut rest = file.as_ref();
+        let mut rest = file;
         let Any::Ftyp(_) = Any::decode(&mut rest).unwrap() else { panic!("ftyp comes first") };
         let Any::Moov(moov) = Any::decode(&mut rest).unwrap() else { panic!("then moov") };
         let begin = file.len() - rest.len() + 8;
