@@ -56,13 +56,13 @@ fn the_corpus_is_judged_as_written() {
         }
         let (expected, input) = line.split_once(' ').unwrap();
         let found = verdict(section, &unescape(input.trim_start()));
-        count += 1;
+        count += usize::from(expected != "ok");
         if found != expected {
             wrong.push(format!("{section} {input}: {found}, not {expected}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(count >= 250, "only {count} lines");
+    assert!(count >= 300, "only {count} that must not pass");
 }
 
 #[test]
