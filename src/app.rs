@@ -15,13 +15,14 @@ use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
 use actors::offering::Offering;
+use actors::ports::deliveries::DeliveryLog;
 use actors::ports::{
     AttemptStore, DeliveryListener, GenerationStore, IdSource, IdempotencyStore, KeyStore,
 };
 use actors::provider_health::ProviderHealth;
 use actors::system::System;
 use actors::watchers::Watchers;
-use actors::webhook::{DeliveryPolicy, FileUrls};
+use actors::webhook::FileUrls;
 use anyhow::Context;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -62,6 +63,9 @@ const ANSWER_SLACK: Duration = Duration::from_secs(2);
 /// How often expired idempotency keys are removed, and how many at once.
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 const FORGET_PAGE: u32 = 1000;
+/// How often events are let go of that were kept for too long, and how many at once.
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(60);
+const EXPIRE_PAGE: u32 = 1000;
 /// Most attempts that are read back at start: far more than it takes to judge every provider.
 const ATTEMPTS_MAX: u32 = 100_000;
 /// How often requests that are too old are removed from the log.
@@ -87,6 +91,28 @@ pub fn serve(config: &Config, as_json: bool) -> anyhow::Result<()> {
         running.stop().await;
         Ok(())
     })
+}
+
+/// That no server runs on this data directory and this database.
+pub struct Stopped {
+    database_lock: DatabaseLock,
+    _lock: ServerLock,
+}
+
+impl Stopped {
+    /// Takes the place of a server.
+    ///
+    /// # Errors
+    /// A server runs.
+    pub async fn take(config: &Config, db: &Db) -> anyhow::Result<Self> {
+        let lock = ServerLock::take(&config.storage.data_dir, &config.storage.database)?;
+        Ok(Self { database_lock: db.lock_server().await?, _lock: lock })
+    }
+
+    /// Lets a server run again.
+    pub async fn release(self) {
+        self.database_lock.release().await;
+    }
 }
 
 /// A server that runs.
@@ -148,10 +174,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         master_key: Arc::clone(&master_key),
         ids: Arc::clone(&ids),
         files: files.clone(),
-        policy: DeliveryPolicy {
-            waits: config.webhooks.waits.clone(),
-            disable_after: config.webhooks.disable_after,
-        },
+        policy: config.webhooks.policy.clone(),
         plans: config.plans,
         batch_max: config.writer.batch_max,
         queue_max: config.writer.queue_max,
@@ -271,6 +294,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let keeping = vec![
         actix_rt::spawn(look_after(Arc::clone(&auth), Arc::clone(&clock))),
         actix_rt::spawn(forget_expired(Arc::clone(&store) as _, Arc::clone(&clock))),
+        actix_rt::spawn(expire_queued(
+            Arc::clone(&store) as _,
+            Arc::clone(&clock),
+            TimeDelta::from_std(config.webhooks.queue_kept)?,
+        )),
         actix_rt::spawn(forget_requests(Arc::clone(&store), config.request_log.keep_max, clock)),
     ];
     Ok(Running {
@@ -511,6 +539,21 @@ async fn forget_requests(store: Arc<Store>, keep_max: Duration, clock: Arc<dyn C
             Err(error) => tracing::warn!(%error, "old requests were not removed from the log"),
         }
         sleep(PRUNE_INTERVAL).await;
+    }
+}
+
+/// Lets go of events that were kept for a disabled endpoint for long enough.
+async fn expire_queued(log: Arc<dyn DeliveryLog>, clock: Arc<dyn Clock>, kept: TimeDelta) {
+    loop {
+        let now = clock.now();
+        match log.expire_queued_any_account(now - kept, now, EXPIRE_PAGE).await {
+            Ok(expired) if expired == u64::from(EXPIRE_PAGE) => {}
+            Ok(_) => sleep(EXPIRE_INTERVAL).await,
+            Err(error) => {
+                tracing::warn!(%error, "queued events were not let go of");
+                sleep(EXPIRE_INTERVAL).await;
+            }
+        }
     }
 }
 

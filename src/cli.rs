@@ -8,13 +8,16 @@ pub mod actors;
 pub mod bench;
 
 mod account;
+mod alerts;
 mod audit;
 mod credit;
 mod emulate;
 mod generation;
 mod key;
+mod notification;
 mod output;
 mod parse;
+mod secrets;
 mod webhook;
 
 use std::ffi::OsString;
@@ -115,6 +118,12 @@ enum OperatorCommand {
     /// Make and switch webhook endpoints
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
+    /// Show what owners were told
+    #[command(subcommand)]
+    Notification(notification::NotificationCommand),
+    /// Replace the key that stored secrets are sealed with
+    #[command(subcommand)]
+    Secrets(secrets::SecretsCommand),
     /// Grant credit
     #[command(subcommand)]
     Credit(credit::CreditCommand),
@@ -227,9 +236,12 @@ impl OperatorCommand {
     fn run(self, config: &Config) -> anyhow::Result<Answer> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let master_key = MasterKey::load(config)?;
             let db = Db::connect(&config.storage.database, CONNECTIONS).await?;
             db.migrate().await?;
+            if let Self::Secrets(command) = self {
+                return command.run(config, db).await;
+            }
+            let master_key = MasterKey::load(config)?;
             let store = Store::without_writer(db.clone(), &master_key);
             let answer = self.answer(&Context::new(store, config), config).await;
             db.close().await;
@@ -242,7 +254,9 @@ impl OperatorCommand {
             Self::Migrate => Ok(migrated(&config.storage.database)),
             Self::Account(command) => command.run(context).await,
             Self::Key(command) => command.run(context).await,
-            Self::Webhook(command) => command.run(context).await,
+            Self::Webhook(command) => command.run(context, config).await,
+            Self::Notification(command) => command.run(context).await,
+            Self::Secrets(_) => unreachable!("it is run before"),
             Self::Credit(command) => command.run(context).await,
             Self::Ledger(command) => command.run(context).await,
             Self::Generation(command) => command.run(context, config).await,

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use actors::account::{Plan, PlanLimits, Plans};
 use actors::provider_health::HealthRules;
+use actors::webhook::DeliveryPolicy;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -29,7 +30,8 @@ use self::reader::Reader;
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
 /// A day: longer than anything here should wait.
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+const HOUR_MS: u64 = 60 * 60 * 1000;
 
 /// All settings, checked.
 #[derive(Debug, Clone)]
@@ -129,9 +131,10 @@ pub struct GenerationConfig {
 pub struct WebhooksConfig {
     pub allow_private_targets: bool,
     pub timeout: Duration,
-    /// The wait before each try; never empty.
-    pub waits: Vec<Duration>,
-    pub disable_after: u32,
+    /// When to try, and when to give up.
+    pub policy: DeliveryPolicy,
+    pub queue_kept: Duration,
+    pub proxy_url: Option<Url>,
     pub in_flight_max_per_endpoint: usize,
     pub response_bytes_max: usize,
     pub endpoints_max: u32,
@@ -190,6 +193,8 @@ pub struct RequestLogConfig {
 pub struct SecretsConfig {
     /// 64 hexadecimal digits; absent: the file in the data directory.
     pub master_key: Option<SecretString>,
+    /// The one before, which what is stored may still be sealed with.
+    pub previous_master_key: Option<SecretString>,
 }
 
 #[derive(Debug, Clone)]
@@ -452,8 +457,9 @@ impl WebhooksConfig {
         Self {
             allow_private_targets: reader.flag("webhooks.allow_private_targets"),
             timeout: reader.millis("webhooks.timeout_ms", 1..=60_000),
-            waits: reader.waits("webhooks.waits_ms"),
-            disable_after: reader.integer("webhooks.disable_after", 1..=1000),
+            policy: delivery_policy(reader),
+            queue_kept: reader.millis("webhooks.queue_kept_ms", 72 * HOUR_MS..=3650 * DAY_MS),
+            proxy_url: reader.parsed("webhooks.proxy_url", origin, "http://host:port"),
             in_flight_max_per_endpoint: reader
                 .integer("webhooks.in_flight_max_per_endpoint", 1..=1000),
             response_bytes_max: reader.integer("webhooks.response_bytes_max", 1024..=1 << 20),
@@ -496,6 +502,19 @@ impl EventsConfig {
     }
 }
 
+fn delivery_policy(reader: &mut Reader) -> DeliveryPolicy {
+    let policy = DeliveryPolicy {
+        waits: reader.waits("webhooks.waits_ms", 1..=20, 3_600_000),
+        tail: reader.waits("webhooks.tail_waits_ms", 0..=20, 7 * DAY_MS),
+        disable_after: reader.integer("webhooks.disable_after", 1..=1000),
+        failing_max: reader.millis("webhooks.disable_after_failing_ms", 1..=365 * DAY_MS),
+        cooldown: reader.millis("webhooks.cooldown_ms", 0..=DAY_MS),
+        cooldown_max: reader.millis("webhooks.cooldown_max_ms", 0..=7 * DAY_MS),
+    };
+    reader.not_above("webhooks.cooldown_ms", "webhooks.cooldown_max_ms");
+    policy
+}
+
 fn plan_limits(reader: &mut Reader, plan: Plan) -> PlanLimits {
     let mut limit =
         |key: &str| reader.integer(&format!("plan_{}.{key}", plan.as_str()), 1..=1_000_000_000);
@@ -509,15 +528,23 @@ fn plan_limits(reader: &mut Reader, plan: Plan) -> PlanLimits {
 
 impl SecretsConfig {
     fn read(reader: &mut Reader) -> Self {
-        let master_key = reader.secret("secrets.master_key");
-        let well_formed = |key: &SecretString| {
-            let text = key.expose_secret();
-            text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        let mut key = |name: &str| {
+            let key = reader.secret(name);
+            let well_formed = |key: &SecretString| {
+                let text = key.expose_secret();
+                text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+            };
+            if key.as_ref().is_some_and(|key| !well_formed(key)) {
+                reader.problem(name, "must be 64 hexadecimal digits");
+            }
+            key
         };
-        if master_key.as_ref().is_some_and(|key| !well_formed(key)) {
-            reader.problem("secrets.master_key", "must be 64 hexadecimal digits");
+        let master_key = key("secrets.master_key");
+        let previous_master_key = key("secrets.previous_master_key");
+        if previous_master_key.is_some() && master_key.is_none() {
+            reader.problem("secrets.previous_master_key", "needs `secrets.master_key`");
         }
-        Self { master_key }
+        Self { master_key, previous_master_key }
     }
 }
 

@@ -18,7 +18,8 @@ use actors::ports::{
     KeyStore, StoreError,
 };
 use actors::spending::Spending;
-use actors::webhook::{EndpointState, EventName, WebhookEndpoint};
+use actors::webhook::endpoint::EndpointState;
+use actors::webhook::{EventName, WebhookEndpoint};
 use chrono::{DateTime, Utc};
 use providers::clock::Clock;
 use secrecy::SecretString;
@@ -395,29 +396,34 @@ pub async fn create_endpoint(
     new: NewEndpoint,
 ) -> Result<WebhookEndpoint, IdentityError> {
     let url = check_url(&new.url, context.rules.endpoint_policy)?;
-    let events: Vec<EventName> =
-        EventName::ALL.into_iter().filter(|event| new.events.contains(event)).collect();
-    if events.is_empty() {
-        return Err(invalid("the events", "must not be empty"));
-    }
+    let events = subscribable(&new.events)?;
     let endpoint = WebhookEndpoint {
-        state: EndpointState {
-            account_id: new.account_id,
-            id: EndpointId(context.ids.next()),
-            events,
-            enabled: true,
-            exhausted_in_a_row: 0,
-        },
+        state: EndpointState::new(new.account_id, EndpointId(context.ids.next()), events),
         url,
         secret: endpoint_secret(),
+        previous: None,
         created_at: context.clock.now(),
     };
     context.store.create_endpoint(endpoint.clone(), context.rules.endpoints_max).await??;
     Ok(endpoint)
 }
 
-/// `whsec_` and 32 characters (`spec/contract.md` 8.4).
-fn endpoint_secret() -> SecretString {
+/// Each event once, in the order of the contract.
+pub(crate) fn subscribable(events: &[EventName]) -> Result<Vec<EventName>, IdentityError> {
+    let wanted: Vec<EventName> =
+        EventName::ALL.into_iter().filter(|event| events.contains(event)).collect();
+    if wanted.is_empty() {
+        return Err(invalid("the events", "must not be empty"));
+    }
+    if let Some(event) = wanted.iter().find(|event| !event.is_subscribable()) {
+        return Err(invalid("the events", format!("must not contain {}", event.as_str())));
+    }
+    Ok(wanted)
+}
+
+/// `whsec_` and 32 characters (`spec/contract.md` 8.4), which in base64 stand for the 24 bytes
+/// that Standard Webhooks asks for at least.
+pub(crate) fn endpoint_secret() -> SecretString {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let random = draws().map(|draw| char::from(ALPHABET[usize::from(draw)]));
     SecretString::from("whsec_".chars().chain(random).collect::<String>())
@@ -438,7 +444,7 @@ fn line(field: &'static str, text: &str, max: usize) -> Result<String, IdentityE
     }
 }
 
-fn invalid(field: &'static str, problem: impl Into<String>) -> IdentityError {
+pub(crate) fn invalid(field: &'static str, problem: impl Into<String>) -> IdentityError {
     IdentityError::Invalid { field, problem: problem.into() }
 }
 

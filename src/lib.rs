@@ -18,6 +18,7 @@ pub mod webhook_sender;
 
 pub mod store;
 
+pub mod endpoint_admin;
 pub mod identity;
 
 pub mod error;

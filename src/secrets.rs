@@ -61,8 +61,11 @@ impl Purpose {
     }
 }
 
-/// The one key that all others come from.
-pub struct MasterKey(SecretBox<[u8; 32]>);
+/// The one key that all others come from, and while it is being replaced the one before.
+pub struct MasterKey {
+    key: SecretBox<[u8; 32]>,
+    previous: Option<SecretBox<[u8; 32]>>,
+}
 
 /// Why there is no master key.
 #[derive(Debug, thiserror::Error)]
@@ -95,9 +98,59 @@ impl MasterKey {
     /// The file cannot be read or written, others may read it, or it holds no key.
     pub fn load(config: &Config) -> Result<Self, MasterKeyProblem> {
         match &config.secrets.master_key {
-            Some(text) => Self::parse(text.expose_secret(), "`secrets.master_key`"),
+            Some(text) => {
+                let previous = config.secrets.previous_master_key.as_ref();
+                let previous = previous.map(|text| text.expose_secret()).unwrap_or_default();
+                let both = format!("{}\n{previous}", text.expose_secret());
+                Self::parse(&both, "`secrets.master_key`")
+            }
             None => Self::load_or_create(&config.storage.data_dir),
         }
+    }
+
+    /// Whether what is stored may still be sealed with the key before.
+    pub fn is_being_replaced(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    /// Puts a new key before the one in the data directory. From then on, whoever loads it seals
+    /// with the new one and opens with both, so everything can be sealed anew at leisure; a
+    /// replacement that was broken off goes on with the key that it had made.
+    ///
+    /// # Errors
+    /// [`MasterKeyProblem`]; the file is as it was.
+    pub fn begin_replacement(data_dir: &Path) -> Result<Self, MasterKeyProblem> {
+        let before = Self::load_or_create(data_dir)?;
+        if before.previous.is_some() {
+            return Ok(before);
+        }
+        let key = SecretBox::new(Box::new(rand::random::<[u8; 32]>()));
+        let replaced = Self { key, previous: Some(before.key) };
+        replaced.write(data_dir)?;
+        Ok(replaced)
+    }
+
+    /// Forgets the key before: nothing may be sealed with it any more.
+    ///
+    /// # Errors
+    /// [`MasterKeyProblem`]; both are still there.
+    pub fn end_replacement(self, data_dir: &Path) -> Result<(), MasterKeyProblem> {
+        Self { key: self.key, previous: None }.write(data_dir)
+    }
+
+    /// Replaces the file: it holds the keys before or these, and nothing between.
+    fn write(&self, data_dir: &Path) -> Result<(), MasterKeyProblem> {
+        let path = data_dir.join(FILE_NAME);
+        let draft = draft_of(data_dir);
+        let keys = [Some(&self.key), self.previous.as_ref()];
+        let replaced = write_keys(&draft, keys.into_iter().flatten())
+            .and_then(|()| std::fs::rename(&draft, &path))
+            .and_then(|()| File::open(data_dir)?.sync_all());
+        replaced.map_err(|source| {
+            // A draft that stays behind holds a key that nobody uses.
+            let _ = std::fs::remove_file(&draft);
+            MasterKeyProblem::Io { path, source }
+        })
     }
 
     fn load_or_create(data_dir: &Path) -> Result<Self, MasterKeyProblem> {
@@ -126,31 +179,30 @@ impl MasterKey {
         Self::parse(&text, &path.display().to_string())
     }
 
+    /// One key, or two in a line each.
     fn parse(text: &str, from: &str) -> Result<Self, MasterKeyProblem> {
         let malformed = || MasterKeyProblem::Malformed { from: from.to_owned() };
-        let digits = text.trim().as_bytes();
-        if digits.len() != 64 {
+        let mut keys = text.trim().lines().map(|line| parse_key(line).ok_or_else(malformed));
+        let key = keys.next().ok_or_else(malformed)??;
+        let previous = keys.next().transpose()?;
+        if keys.next().is_some() {
             return Err(malformed());
         }
-        let mut key = SecretBox::new(Box::new([0; 32]));
-        let bytes: &mut [u8; 32] = key.expose_secret_mut();
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let high = char::from(pair[0]).to_digit(16).ok_or_else(malformed)?;
-            let low = char::from(pair[1]).to_digit(16).ok_or_else(malformed)?;
-            *byte = (high << 4 | low) as u8;
-        }
-        Ok(Self(key))
+        Ok(Self { key, previous })
     }
 
     /// The key for one purpose.
     pub fn derive(&self, purpose: Purpose) -> PurposeKey {
-        PurposeKey(SecretBox::new(Box::new(mac(self.0.expose_secret(), purpose.label()))))
+        let of = |key: &SecretBox<[u8; 32]>| {
+            SecretBox::new(Box::new(mac(key.expose_secret(), purpose.label())))
+        };
+        PurposeKey { key: of(&self.key), previous: self.previous.as_ref().map(of) }
     }
 
     /// Tells one master key from another and reveals nothing of it. Kept beside the sealed
     /// secrets, it lets a start with the wrong key be refused instead of failing much later.
     pub fn fingerprint(&self) -> String {
-        hex(&mac(self.0.expose_secret(), b"fingerprint")[..8])
+        hex(&mac(self.key.expose_secret(), b"fingerprint")[..8])
     }
 }
 
@@ -158,8 +210,9 @@ impl MasterKey {
 /// somebody else was faster: so the file is either absent or whole, and never replaced.
 fn create(data_dir: &Path, path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
-    let draft = data_dir.join(format!(".{FILE_NAME}.{:016x}", rand::random::<u64>()));
-    let linked = write_new_key(&draft).and_then(|()| std::fs::hard_link(&draft, path));
+    let draft = draft_of(data_dir);
+    let key = SecretBox::new(Box::new(rand::random::<[u8; 32]>()));
+    let linked = write_keys(&draft, [&key]).and_then(|()| std::fs::hard_link(&draft, path));
     // A draft that stays behind holds a key that nobody uses.
     let _ = std::fs::remove_file(&draft);
     match linked {
@@ -170,12 +223,36 @@ fn create(data_dir: &Path, path: &Path) -> io::Result<()> {
     File::open(data_dir)?.sync_all()
 }
 
-fn write_new_key(draft: &Path) -> io::Result<()> {
-    let key = SecretBox::new(Box::new(rand::random::<[u8; 32]>()));
+fn draft_of(data_dir: &Path) -> PathBuf {
+    data_dir.join(format!(".{FILE_NAME}.{:016x}", rand::random::<u64>()))
+}
+
+fn write_keys<'a>(
+    draft: &Path,
+    keys: impl IntoIterator<Item = &'a SecretBox<[u8; 32]>>,
+) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
-    file.write_all(hex(key.expose_secret()).as_bytes())?;
-    file.write_all(b"\n")?;
+    for key in keys {
+        file.write_all(hex(key.expose_secret()).as_bytes())?;
+        file.write_all(b"\n")?;
+    }
     file.sync_all()
+}
+
+/// 64 hexadecimal digits.
+fn parse_key(text: &str) -> Option<SecretBox<[u8; 32]>> {
+    let digits = text.trim().as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    let mut key = SecretBox::new(Box::new([0; 32]));
+    let bytes: &mut [u8; 32] = key.expose_secret_mut();
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let high = char::from(pair[0]).to_digit(16)?;
+        let low = char::from(pair[1]).to_digit(16)?;
+        *byte = (high << 4 | low) as u8;
+    }
+    Some(key)
 }
 
 fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
@@ -189,8 +266,11 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A key for one purpose.
-pub struct PurposeKey(SecretBox<[u8; 32]>);
+/// A key for one purpose, and while the master key is being replaced the one before.
+pub struct PurposeKey {
+    key: SecretBox<[u8; 32]>,
+    previous: Option<SecretBox<[u8; 32]>>,
+}
 
 /// What is stored cannot be opened: another key, another owner, or not what was sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -203,8 +283,7 @@ impl PurposeKey {
     pub fn seal(&self, aad: &[u8], plaintext: &[u8]) -> String {
         // Drawn at random: a repetition is unlikely below some billions of secrets per key.
         let nonce: [u8; NONCE_BYTES] = rand::random();
-        let sealed = self
-            .cipher()
+        let sealed = cipher(&self.key)
             .encrypt(&nonce.into(), Payload { msg: plaintext, aad })
             .expect("only texts of many gigabytes are too long for this cipher");
         URL_SAFE_NO_PAD.encode([&[VERSION], &nonce[..], &sealed].concat())
@@ -218,18 +297,20 @@ impl PurposeKey {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| OpenProblem)?;
         let body = bytes.strip_prefix(&[VERSION]).ok_or(OpenProblem)?;
         let (nonce, msg) = body.split_first_chunk::<NONCE_BYTES>().ok_or(OpenProblem)?;
-        let opened = self.cipher().decrypt(nonce.into(), Payload { msg, aad });
-        opened.map(SecretSlice::from).map_err(|_| OpenProblem)
+        let keys = std::iter::once(&self.key).chain(&self.previous);
+        let mut opened =
+            keys.map(|key| cipher(key).decrypt(nonce.into(), Payload { msg, aad }).ok());
+        opened.find_map(|opened| opened).map(SecretSlice::from).ok_or(OpenProblem)
     }
 
     /// HMAC-SHA256 of a message: tokens, cache indexes and pseudonyms.
     pub fn mac(&self, message: &[u8]) -> [u8; 32] {
-        mac(self.0.expose_secret(), message)
+        mac(self.key.expose_secret(), message)
     }
+}
 
-    fn cipher(&self) -> Aes256Gcm {
-        Aes256Gcm::new(self.0.expose_secret().into())
-    }
+fn cipher(key: &SecretBox<[u8; 32]>) -> Aes256Gcm {
+    Aes256Gcm::new(key.expose_secret().into())
 }
 
 impl fmt::Debug for MasterKey {
@@ -298,6 +379,28 @@ mod tests {
     }
 
     #[test]
+    fn while_a_key_is_replaced_what_was_sealed_before_can_be_opened() {
+        let directory = Directory::new();
+        let purpose = Purpose::WebhookSecrets;
+        let before = MasterKey::load_or_create(&directory.0).unwrap();
+        let sealed = before.derive(purpose).seal(b"", b"secret");
+        let begun = MasterKey::begin_replacement(&directory.0).unwrap();
+        assert_ne!(begun.fingerprint(), before.fingerprint());
+        // As after a crash: whoever loads it has both, and going on makes no third one.
+        let both = MasterKey::load_or_create(&directory.0).unwrap();
+        assert!(both.derive(purpose).open(b"", &sealed).is_ok());
+        let again = MasterKey::begin_replacement(&directory.0).unwrap();
+        assert_eq!(again.fingerprint(), begun.fingerprint());
+        let resealed = again.derive(purpose).seal(b"", b"secret");
+        again.end_replacement(&directory.0).unwrap();
+        let after = MasterKey::load_or_create(&directory.0).unwrap();
+        assert_eq!(after.fingerprint(), begun.fingerprint());
+        assert!(after.derive(purpose).open(b"", &resealed).is_ok());
+        assert!(after.derive(purpose).open(b"", &sealed).is_err());
+        assert_eq!(std::fs::read_dir(&directory.0).unwrap().count(), 1, "no drafts stay behind");
+    }
+
+    #[test]
     fn a_key_that_others_can_read_is_refused() {
         for mode in [0o640, 0o604, 0o620, 0o601] {
             let directory = Directory::new();
@@ -350,7 +453,7 @@ mod tests {
     /// Stored data depends on these: they may never change.
     #[test]
     fn derived_keys_stay_what_they_are() {
-        let first = |purpose| hex(&key().derive(purpose).0.expose_secret()[..4]);
+        let first = |purpose| hex(&key().derive(purpose).key.expose_secret()[..4]);
         let found = [
             first(Purpose::WebhookSecrets),
             first(Purpose::CallbackTokens),

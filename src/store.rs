@@ -6,15 +6,19 @@
 //! `BeginWrite`.
 
 mod accounts;
+mod alerts;
 mod attempts;
 pub mod audit;
 mod backlog;
+mod delivery_log;
+mod endpoint_rows;
 mod endpoints;
 mod generations;
 mod idempotency;
 mod in_flight;
 mod keys;
 mod ledger;
+mod notifications;
 mod request_log;
 mod rowset;
 pub mod server_lock;

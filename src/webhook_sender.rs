@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use actors::ports::{self, WebhookSender};
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use providers::clock::Clock;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::time::timeout;
 use url::Url;
 
-use crate::address_guard::{CallFailure, Policy, check_parsed, client_builder};
+use crate::address_guard::{CallFailure, GuardedResolver, Policy, check_parsed, client_builder};
+use crate::clock::SystemClock;
 use crate::config::WebhooksConfig;
 
 /// How much of an answer is kept, for the customer to see what their endpoint said.
@@ -47,7 +50,7 @@ pub enum Outcome {
         status: u16,
         /// The beginning of the body, as text that every database takes.
         excerpt: String,
-        /// How long the endpoint asks us to wait, where it says so in seconds.
+        /// How long the endpoint asks us to wait.
         retry_after: Option<Duration>,
     },
     /// No answer, or not a whole one.
@@ -68,10 +71,17 @@ impl WebhookClient {
     /// The HTTP client cannot be built; on a machine without certificate authorities, for one.
     pub fn new(config: &WebhooksConfig) -> Result<Self, reqwest::Error> {
         let policy = Policy::WEBHOOK.or_private(config.allow_private_targets);
-        let http = client_builder(policy)
+        let mut builder = client_builder(policy)
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(config.in_flight_max_per_endpoint)
-            .build()?;
+            .pool_max_idle_per_host(config.in_flight_max_per_endpoint);
+        if let Some(proxy) = &config.proxy_url {
+            // Only the proxy's own name is resolved here, and where that leads is the operator's
+            // wish. What an endpoint's URL says is judged all the same.
+            builder = builder
+                .dns_resolver(GuardedResolver::new(Policy::WEBHOOK.or_private(true)))
+                .proxy(reqwest::Proxy::all(proxy.clone())?);
+        }
+        let http = builder.build()?;
         Ok(Self {
             http,
             policy,
@@ -115,8 +125,7 @@ impl WebhookClient {
         let retry_after = response
             .headers()
             .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
+            .and_then(|value| wait_of(value.to_str().ok()?.trim(), SystemClock.now()));
         let excerpt = self.read(response).await?;
         Ok(Outcome::Answered { status, excerpt, retry_after })
     }
@@ -136,6 +145,15 @@ impl WebhookClient {
         }
         Ok(as_text(&excerpt))
     }
+}
+
+/// The value of a `Retry-After`: seconds, or a time of day as HTTP writes it.
+fn wait_of(text: &str, now: DateTime<Utc>) -> Option<Duration> {
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = DateTime::parse_from_rfc2822(text).ok()?;
+    (at.to_utc() - now).to_std().ok()
 }
 
 fn header_map(headers: Vec<(&'static str, String)>) -> Result<HeaderMap, Failure> {
@@ -161,16 +179,21 @@ impl WebhookSender for WebhookClient {
         headers: Vec<(&'static str, String)>,
         body: Bytes,
     ) -> ports::Reply {
-        let reply = self.post(url, headers, body).await;
-        let (status, error) = match reply.outcome {
-            Outcome::Answered { status: status @ 200..=299, .. } => (Some(status), None),
-            // Redirects are not followed, so they are failures too.
-            Outcome::Answered { status, .. } => {
-                (Some(status), Some(format!("the endpoint answered {status}")))
+        let Reply { outcome, took } = self.post(url, headers, body).await;
+        match outcome {
+            Outcome::Answered { status, excerpt, retry_after } => ports::Reply {
+                status: Some(status),
+                // Redirects are not followed, so they are failures too.
+                error: (!matches!(status, 200..=299))
+                    .then(|| format!("the endpoint answered {status}")),
+                took,
+                excerpt: Some(excerpt),
+                retry_after,
+            },
+            Outcome::Failed(failure) => {
+                ports::Reply { error: Some(failure.to_string()), took, ..ports::Reply::default() }
             }
-            Outcome::Failed(failure) => (None, Some(failure.to_string())),
-        };
-        ports::Reply { status, error, took: reply.took }
+        }
     }
 }
 

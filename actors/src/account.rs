@@ -158,6 +158,9 @@ pub struct Standing {
     pub videos_in_flight: u32,
     /// Generations that have a record.
     pub generations: u64,
+    /// A balance below this crosses a threshold that somebody is to be told of; zero when there
+    /// is none. Kept here so that nothing else has to be read for a generation.
+    pub alert_below: Credits,
 }
 
 impl Standing {

@@ -6,24 +6,26 @@
 //! that says how is this file, the same for both databases.
 
 mod admission;
+mod alerts;
+mod webhooks;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use providers::MediaKind;
 use uuid::Uuid;
 
 use crate::account::{Plans, Standing};
+use crate::alert::Alerts;
 use crate::attempt::Attempt;
 use crate::generation::{Event, Generation, Status};
 use crate::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId};
 use crate::idempotency::{Record, RecordKey};
 use crate::ledger::{EntryKind, EntrySubject, LedgerEntry, MovementError};
 use crate::money::Credits;
+use crate::notification::Notification;
 use crate::spending::{SpendLimitReached, Spending};
-use crate::webhook::{
-    DeliveryPolicy, DeliveryStatus, EndpointState, EventName, FileUrls, TryResult, WebhookDelivery,
-    generation_data,
-};
+use crate::webhook::endpoint::{DisableReason, EndpointState};
+use crate::webhook::{DeliveryPolicy, DeliveryStatus, FileUrls, TryResult, WebhookDelivery};
 
 /// The rows that a batch starts from. A row that is missing does not exist.
 #[derive(Debug, Default)]
@@ -40,6 +42,21 @@ pub struct Snapshot {
     pub endpoints: HashMap<EndpointId, EndpointState>,
     /// Deliveries that were tried.
     pub deliveries: HashMap<DeliveryId, WebhookDelivery>,
+    /// Alerts of the accounts whose balance may fall below [`Standing::alert_below`].
+    pub alerts: HashMap<AccountId, Alerts>,
+}
+
+impl Snapshot {
+    /// The accounts whose balance would fall below [`Standing::alert_below`] if so many
+    /// thousandths were reserved.
+    pub fn may_alert(&self, reserved: &BTreeMap<AccountId, i64>) -> BTreeSet<AccountId> {
+        let falls = |(account_id, amount): (&AccountId, &i64)| {
+            let standing = self.standings.get(account_id)?;
+            let after = standing.balance.credits.thousandths().saturating_sub(*amount);
+            (after < standing.alert_below.thousandths()).then_some(*account_id)
+        };
+        reserved.iter().filter_map(falls).collect()
+    }
 }
 
 /// The rows that a batch leaves different.
@@ -65,12 +82,31 @@ pub struct Changes {
     pub deliveries: Vec<WebhookDelivery>,
     /// Deliveries that were tried, as they stand after it, with the result of the last try.
     pub tried: Vec<(WebhookDelivery, TryResult)>,
+    /// Every try that was made.
+    pub tries: Vec<Try>,
     /// Changed endpoints.
     pub endpoints: Vec<EndpointState>,
     /// Generations that are gone, to be written after everything else.
     pub deleted: Vec<(AccountId, GenerationId)>,
-    /// Disabled endpoints among those that new deliveries are for.
-    silent: HashSet<EndpointId>,
+    /// Endpoints that are disabled now: what is pending for them is queued from that time on.
+    pub disabled: Vec<(AccountId, EndpointId, chrono::DateTime<chrono::Utc>)>,
+    /// What owners are told.
+    pub notifications: Vec<Notification>,
+    /// Changed alerts.
+    pub alerts: Vec<(AccountId, Alerts)>,
+}
+
+/// One try of a delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Try {
+    /// Whose.
+    pub account_id: AccountId,
+    /// Of which delivery.
+    pub delivery_id: DeliveryId,
+    /// Which one, from 1.
+    pub number: u32,
+    /// How it ended.
+    pub result: TryResult,
 }
 
 impl Changes {
@@ -83,7 +119,10 @@ impl Changes {
 
     /// The new deliveries that may leave now: what is for a disabled endpoint waits.
     pub fn into_sendable(mut self) -> Vec<WebhookDelivery> {
-        self.deliveries.retain(|delivery| !self.silent.contains(&delivery.endpoint_id));
+        let disabled: HashSet<EndpointId> = self.disabled.iter().map(|(_, id, _)| *id).collect();
+        self.deliveries.retain(|delivery| {
+            delivery.status == DeliveryStatus::Pending && !disabled.contains(&delivery.endpoint_id)
+        });
         self.deliveries
     }
 }
@@ -126,8 +165,23 @@ impl Advance {
 pub struct DeliveryTried {
     /// Which delivery.
     pub delivery_id: DeliveryId,
+    /// Which try of it this was, from 1: one that is recorded twice counts once.
+    pub number: u32,
+    /// Uniform in `0.0..1.0`, for the wait until the next one.
+    pub spread: f64,
     /// How it ended.
     pub result: TryResult,
+}
+
+/// An endpoint that is to be disabled for another reason than its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndpointFault {
+    /// Which endpoint.
+    pub endpoint_id: EndpointId,
+    /// Why.
+    pub reason: DisableReason,
+    /// When.
+    pub at: chrono::DateTime<chrono::Utc>,
 }
 
 /// Why a generation was not accepted. Nothing changed.
@@ -192,6 +246,10 @@ pub struct TryOutcome {
     pub delivery: WebhookDelivery,
     /// Whether its endpoint takes deliveries.
     pub endpoint_enabled: bool,
+    /// Whether it takes them one by one.
+    pub endpoint_probing: bool,
+    /// Until when it wants to be left alone.
+    pub endpoint_paused_until: Option<chrono::DateTime<chrono::Utc>>,
 }
 
 /// A batch under decision.
@@ -288,25 +346,6 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Takes the result of a try in: the delivery's next step and the endpoint's count.
-    /// `None` when the delivery or its endpoint is gone.
-    pub fn record_try(&mut self, tried: DeliveryTried) -> Option<TryOutcome> {
-        let delivery = self.snapshot.deliveries.get_mut(&tried.delivery_id)?;
-        let endpoint = self.snapshot.endpoints.get_mut(&delivery.endpoint_id)?;
-        if delivery.status == DeliveryStatus::Pending {
-            let before = endpoint.clone();
-            delivery.record(&tried.result, self.rules.policy);
-            endpoint.record(delivery.status, self.rules.policy);
-            if *endpoint != before {
-                self.changes.endpoints.retain(|other| other.id != endpoint.id);
-                self.changes.endpoints.push(endpoint.clone());
-            }
-            self.changes.tried.retain(|(other, _)| other.id != delivery.id);
-            self.changes.tried.push((delivery.clone(), tried.result));
-        }
-        Some(TryOutcome { delivery: delivery.clone(), endpoint_enabled: endpoint.enabled })
-    }
-
     /// What is to be written.
     pub fn into_changes(mut self) -> Changes {
         for (key, before) in std::mem::take(&mut self.before) {
@@ -362,38 +401,6 @@ impl<'a> Batch<'a> {
         {
             spending.give_back(month, amount);
             self.spent.insert((account_id, key));
-        }
-    }
-
-    fn announce(&mut self, generation: &Generation) {
-        let Some(event) = EventName::of(generation.status()) else { return };
-        let at = generation.completed_at().or(generation.started_at());
-        let at = at.expect("an announced state has a time");
-        let mut endpoints: Vec<(EndpointId, bool)> = self
-            .snapshot
-            .endpoints
-            .values()
-            .filter(|endpoint| endpoint.account_id == generation.account_id)
-            .filter(|endpoint| endpoint.events.contains(&event))
-            .map(|endpoint| (endpoint.id, endpoint.enabled))
-            .collect();
-        endpoints.sort_unstable();
-        for (endpoint_id, enabled) in endpoints {
-            if !enabled {
-                self.changes.silent.insert(endpoint_id);
-            }
-            self.changes.deliveries.push(WebhookDelivery {
-                account_id: generation.account_id,
-                endpoint_id,
-                id: DeliveryId((self.next_id)()),
-                event,
-                generation_id: generation.id,
-                data: generation_data(generation, self.rules.files),
-                created_at: at,
-                status: DeliveryStatus::Pending,
-                tries: 0,
-                next_try_at: at,
-            });
         }
     }
 

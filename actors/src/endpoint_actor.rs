@@ -3,7 +3,11 @@
 //! Several deliveries go at a time, in the order in which they happened; a delivery waits
 //! while an earlier one of the same generation is on its way, so that `started` comes before
 //! the end, unless its retries are still running. A slow or dead endpoint holds up nobody
-//! but itself. What is pending is in the store; this is only a window on it.
+//! but itself. What is pending is in the store; this is only a window on it, and what is to be
+//! tried again much later is not even in that.
+
+mod calls;
+mod pace;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -13,16 +17,15 @@ use actix::fut::wrap_future;
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle,
 };
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::batch::{DeliveryTried, TryOutcome};
+use crate::batch::TryOutcome;
 use crate::death::DeathNotice;
+use crate::endpoint_actor::calls::{find_endpoint, post, record};
+use crate::endpoint_actor::pace::Pace;
 use crate::env::Env;
 use crate::id::{AccountId, DeliveryId, EndpointId, GenerationId};
-use crate::metrics::StatusLabel;
-use crate::retry::Waits;
-use crate::webhook::{DeliveryStatus, TryResult, WebhookDelivery, WebhookEndpoint};
+use crate::webhook::{TryResult, WebhookDelivery, WebhookEndpoint};
 
 /// Deliveries held in memory; the rest waits in the store.
 const WINDOW: usize = 256;
@@ -32,9 +35,11 @@ const ENDPOINT_AGE_MAX: Duration = Duration::from_millis(500);
 /// How long an actor with nothing to do stays, so that steady traffic does not start one
 /// actor per event.
 const LINGER: Duration = Duration::from_secs(10);
+/// What is due later than this stays in the store, where the janitor finds it: the fast tries
+/// are sooner, the others much later.
+const HORIZON: Duration = Duration::from_secs(15);
 /// The wait after the store did not answer.
-const RETRY_INITIAL: Duration = Duration::from_millis(200);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// The actor of one webhook endpoint.
 pub struct EndpointActor {
@@ -50,14 +55,18 @@ pub struct EndpointActor {
     queue: VecDeque<WebhookDelivery>,
     /// Queued, on their way, or waiting for a retry.
     known: HashSet<DeliveryId>,
-    /// Generations with a delivery on its way.
-    sending: HashSet<GenerationId>,
+    /// What has a delivery on its way that others wait for.
+    sending: HashSet<Sequence>,
     /// Deliveries on their way.
     in_flight: usize,
     /// Whether the store may hold more than the window.
     more: bool,
-    /// Whether a read is under way.
+    /// Whether a read is under way, of deliveries or of the endpoint alone.
     reading: bool,
+    /// How many go at a time.
+    pace: Pace,
+    /// Whether one delivery has to arrive before others may go.
+    probing: bool,
     /// Done with since that read began: it may have seen them pending.
     done: Vec<DeliveryId>,
     /// The end of an actor with nothing to do.
@@ -86,6 +95,7 @@ impl EndpointActor {
         id: EndpointId,
         notice: DeathNotice<EndpointId>,
     ) -> Self {
+        let limits = env.limits;
         Self {
             env,
             account_id,
@@ -97,6 +107,8 @@ impl EndpointActor {
             in_flight: 0,
             more: true,
             reading: false,
+            pace: Pace::new(limits.tries_per_endpoint),
+            probing: false,
             done: Vec::new(),
             linger: None,
             draining: false,
@@ -112,19 +124,42 @@ impl EndpointActor {
             }
             return;
         }
-        if self.more && self.queue.is_empty() && self.known.len() < WINDOW && !self.reading {
-            return self.read(ctx);
+        if !self.reading {
+            if self.more && self.queue.is_empty() && self.known.len() < WINDOW {
+                return self.read(ctx);
+            }
+            if !self.queue.is_empty() && !self.is_fresh() {
+                return self.look(ctx);
+            }
         }
-        while self.in_flight < self.env.limits.tries_per_endpoint {
-            let next = self
-                .queue
-                .iter()
-                .position(|delivery| !self.sending.contains(&delivery.generation_id));
-            let Some(delivery) = next.and_then(|position| self.queue.remove(position)) else {
-                break;
-            };
-            self.send(ctx, delivery);
+        if self.is_fresh() {
+            while self.may_send() {
+                let free = |delivery: &WebhookDelivery| {
+                    Sequence::of(delivery).is_none_or(|it| !self.sending.contains(&it))
+                };
+                let next = self.queue.iter().position(free);
+                let Some(delivery) = next.and_then(|position| self.queue.remove(position)) else {
+                    break;
+                };
+                self.send(ctx, delivery);
+            }
         }
+        self.linger(ctx);
+    }
+
+    fn may_send(&self) -> bool {
+        // While it is probed, what is on its way or waits for its next try decides.
+        let decided = !self.probing || self.known.len() == self.queue.len();
+        decided && self.in_flight < self.pace.window()
+    }
+
+    /// Whether the endpoint is known as it is now.
+    fn is_fresh(&self) -> bool {
+        let now = self.env.clock.now();
+        self.endpoint.as_ref().is_some_and(|(_, read_at)| is_fresh(*read_at, now))
+    }
+
+    fn linger(&mut self, ctx: &mut Context<Self>) {
         if let Some(linger) = self.linger.take() {
             ctx.cancel_future(linger);
         }
@@ -138,14 +173,24 @@ impl EndpointActor {
         }
     }
 
+    /// Reads the endpoint, and what is due for it.
     fn read(&mut self, ctx: &mut Context<Self>) {
         self.reading = true;
         let (env, account_id, id) = (Arc::clone(&self.env), self.account_id, self.id);
         let limit = u32::try_from(WINDOW).unwrap_or(u32::MAX);
-        let read = async move { env.deliveries.list_pending(account_id, id, limit).await };
-        ctx.spawn(wrap_future::<_, Self>(read).map(|read, actor, ctx| {
+        let read = async move {
+            let read_at = env.clock.now();
+            let endpoint = find_endpoint(&env, account_id, id).await;
+            let due_before = read_at + HORIZON;
+            let found = env.deliveries.list_pending(account_id, id, due_before, limit).await;
+            (endpoint, read_at, found)
+        };
+        ctx.spawn(wrap_future::<_, Self>(read).map(|(endpoint, read_at, found), actor, ctx| {
             actor.reading = false;
-            match read {
+            if !actor.saw(endpoint, read_at) {
+                return actor.leave(ctx);
+            }
+            match found {
                 Ok(deliveries) => {
                     actor.more = deliveries.len() >= WINDOW;
                     actor.enqueue(ctx, deliveries);
@@ -156,10 +201,40 @@ impl EndpointActor {
                 }
                 Err(error) => {
                     tracing::warn!(endpoint = %actor.id, %error, "cannot read its deliveries");
-                    ctx.run_later(RETRY_MAX, Self::pump);
+                    ctx.run_later(READ_AGAIN_AFTER, Self::pump);
                 }
             }
         }));
+    }
+
+    /// Reads the endpoint alone.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        self.reading = true;
+        let (env, account_id, id) = (Arc::clone(&self.env), self.account_id, self.id);
+        let look = async move {
+            let read_at = env.clock.now();
+            (find_endpoint(&env, account_id, id).await, read_at)
+        };
+        ctx.spawn(wrap_future::<_, Self>(look).map(|(endpoint, read_at), actor, ctx| {
+            actor.reading = false;
+            for id in std::mem::take(&mut actor.done) {
+                actor.known.remove(&id);
+            }
+            if !actor.saw(endpoint, read_at) {
+                return actor.leave(ctx);
+            }
+            actor.pump(ctx);
+        }));
+    }
+
+    /// Takes in how the endpoint was then. Answers whether it is to be sent anything now.
+    fn saw(&mut self, endpoint: Option<WebhookEndpoint>, read_at: DateTime<Utc>) -> bool {
+        let Some(endpoint) = endpoint else { return false };
+        let state = &endpoint.state;
+        self.probing = state.probing;
+        let open = state.enabled && state.pause(read_at).is_none();
+        self.endpoint = Some((Arc::new(endpoint), read_at));
+        open
     }
 
     /// Neither queued nor on its way any more.
@@ -190,77 +265,78 @@ impl EndpointActor {
 
     fn queue_later(&mut self, ctx: &mut Context<Self>, wait: Duration, delivery: WebhookDelivery) {
         ctx.run_later(wait, move |actor, ctx| {
-            // Behind what has not been tried at all, or retries would keep it waiting.
-            actor.queue.push_back(delivery);
+            match actor.probing {
+                // The probe is one event, until it is decided.
+                true => actor.queue.push_front(delivery),
+                // Behind what has not been tried at all, or retries would keep it waiting.
+                false => actor.queue.push_back(delivery),
+            }
             actor.pump(ctx);
         });
     }
 
     fn send(&mut self, ctx: &mut Context<Self>, delivery: WebhookDelivery) {
         self.in_flight += 1;
-        self.sending.insert(delivery.generation_id);
+        let (delivery_id, sequence) = (delivery.id, Sequence::of(&delivery));
+        self.sending.extend(sequence);
         let (env, known) = (Arc::clone(&self.env), self.endpoint.clone());
-        let (account_id, id) = (self.account_id, self.id);
-        let (delivery_id, generation_id) = (delivery.id, delivery.generation_id);
+        let (account_id, id, lane) = (self.account_id, self.id, self.pace.lane());
         let tried = async move {
             // The wait for room may be long, so the endpoint is looked at after it.
-            let room = env.tries.acquire().await;
+            let place = env.lanes.enter(lane).await;
             let now = env.clock.now();
-            let fresh = known.filter(|(_, read_at)| {
-                (now - *read_at).to_std().is_ok_and(|age| age <= ENDPOINT_AGE_MAX)
-            });
-            let (endpoint, read_at) = match fresh {
-                Some(known) => known,
+            let endpoint = match known.filter(|(_, read_at)| is_fresh(*read_at, now)) {
+                Some((endpoint, _)) => endpoint,
                 None => match find_endpoint(&env, account_id, id).await {
-                    Some(endpoint) => (Arc::new(endpoint), now),
+                    Some(endpoint) => Arc::new(endpoint),
                     None => return Tried::EndpointOff,
                 },
             };
-            if !endpoint.state.enabled {
+            if !endpoint.state.enabled || endpoint.state.pause(now).is_some() {
                 return Tried::EndpointOff;
             }
-            let result = post(&env, &endpoint, &delivery).await;
-            drop(room);
-            match record(&env, &delivery, result).await {
-                Some(outcome) => Tried::Once(endpoint, read_at, Box::new(outcome)),
+            let result = env.lanes.carry(place, post(&env, &endpoint, &delivery)).await;
+            match record(&env, &delivery, result.clone()).await {
+                Some(outcome) => Tried::Once(result, Box::new(outcome)),
                 None => Tried::DeliveryGone,
             }
         };
         ctx.spawn(wrap_future::<_, Self>(tried).map(move |tried, actor, ctx| {
             actor.in_flight -= 1;
-            actor.sending.remove(&generation_id);
+            if let Some(sequence) = sequence {
+                actor.sending.remove(&sequence);
+            }
             actor.tried(ctx, delivery_id, tried);
         }));
     }
 
     fn tried(&mut self, ctx: &mut Context<Self>, id: DeliveryId, tried: Tried) {
         match tried {
-            Tried::Once(endpoint, read_at, outcome) => {
-                if self.endpoint.as_ref().is_none_or(|(_, known_at)| *known_at < read_at) {
-                    self.endpoint = Some((endpoint, read_at));
+            Tried::Once(result, outcome) => {
+                self.pace.record(&result);
+                self.probing = outcome.endpoint_probing;
+                let now = self.env.clock.now();
+                let paused = outcome.endpoint_paused_until.is_some_and(|until| until > now);
+                if !outcome.endpoint_enabled || paused {
+                    return self.leave(ctx);
                 }
-                if !outcome.endpoint_enabled {
-                    return self.switch_off(ctx);
-                }
-                match outcome.delivery.status {
-                    DeliveryStatus::Pending => {
-                        let wait = outcome.delivery.next_try_at - self.env.clock.now();
-                        let wait = wait.to_std().unwrap_or_default();
-                        self.queue_later(ctx, wait, outcome.delivery);
-                    }
-                    DeliveryStatus::Delivered | DeliveryStatus::Exhausted => {
-                        self.forget(id);
-                    }
+                let delivery = outcome.delivery;
+                let wait = (delivery.next_try_at - now).to_std().unwrap_or_default();
+                if delivery.status.is_open() && wait <= HORIZON {
+                    self.queue_later(ctx, wait, delivery);
+                } else {
+                    self.forget(id);
                 }
             }
             Tried::DeliveryGone => self.forget(id),
-            Tried::EndpointOff => return self.switch_off(ctx),
+            Tried::EndpointOff => return self.leave(ctx),
         }
         self.pump(ctx);
     }
 
-    /// The endpoint was disabled or deleted: what is pending stays in the store.
-    fn switch_off(&mut self, ctx: &mut Context<Self>) {
+    /// The endpoint is disabled, deleted, or wants to be left alone: what is pending stays in the
+    /// store, and is found there when that has changed.
+    fn leave(&mut self, ctx: &mut Context<Self>) {
         self.queue.clear();
         self.draining = true;
         self.pump(ctx);
@@ -272,13 +348,37 @@ impl EndpointActor {
     }
 }
 
+/// What must go one after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Sequence {
+    /// What is told of a generation.
+    Generation(GenerationId),
+    /// What was queued while the endpoint was disabled.
+    Queue,
+}
+
+impl Sequence {
+    fn of(delivery: &WebhookDelivery) -> Option<Self> {
+        if delivery.in_order {
+            Some(Self::Queue)
+        } else {
+            delivery.generation_id.map(Self::Generation)
+        }
+    }
+}
+
+fn is_fresh(read_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    let age = now - read_at;
+    age >= TimeDelta::zero() && age.to_std().is_ok_and(|age| age <= ENDPOINT_AGE_MAX)
+}
+
 /// How a try ended, for the actor.
 enum Tried {
-    /// It was made, to this endpoint as it was read then, with this outcome.
-    Once(Arc<WebhookEndpoint>, DateTime<Utc>, Box<TryOutcome>),
+    /// It was made, with this result, and this came of it.
+    Once(TryResult, Box<TryOutcome>),
     /// The delivery is no longer in the store.
     DeliveryGone,
-    /// The endpoint is disabled or deleted.
+    /// The endpoint is disabled or deleted, or wants to be left alone.
     EndpointOff,
 }
 
@@ -311,46 +411,6 @@ impl Handler<Drain> for EndpointActor {
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
         self.draining = true;
         self.pump(ctx);
-    }
-}
-
-/// Reads the endpoint, waiting for the store as long as it takes.
-async fn find_endpoint(
-    env: &Env,
-    account_id: AccountId,
-    id: EndpointId,
-) -> Option<WebhookEndpoint> {
-    let mut waits = Waits::new(RETRY_INITIAL, RETRY_MAX);
-    loop {
-        match env.deliveries.find_endpoint(account_id, id).await {
-            Ok(found) => return found,
-            Err(error) => tracing::warn!(endpoint = %id, %error, "cannot read the endpoint"),
-        }
-        tokio::time::sleep(waits.next(env.ids.spread())).await;
-    }
-}
-
-/// One HTTP try.
-async fn post(env: &Env, endpoint: &WebhookEndpoint, delivery: &WebhookDelivery) -> TryResult {
-    let body = delivery.body();
-    let headers = delivery.headers(&body, &endpoint.secret, env.clock.now());
-    let reply = env.sender.post(&endpoint.url, headers, Bytes::from(body)).await;
-    let result = TryResult { status: reply.status, error: reply.error, at: env.clock.now() };
-    let status = if result.is_success() { "delivered" } else { "failed" };
-    env.metrics.webhook_tries.get_or_create(&StatusLabel { status }).inc();
-    result
-}
-
-/// Writes the result of a try down, waiting for the store as long as it takes.
-async fn record(env: &Env, delivery: &WebhookDelivery, result: TryResult) -> Option<TryOutcome> {
-    let mut waits = Waits::new(RETRY_INITIAL, RETRY_MAX);
-    loop {
-        let tried = DeliveryTried { delivery_id: delivery.id, result: result.clone() };
-        match env.deliveries.record_try(delivery.account_id, tried).await {
-            Ok(outcome) => return outcome,
-            Err(error) => tracing::warn!(delivery = %delivery.id, %error, "cannot record a try"),
-        }
-        tokio::time::sleep(waits.next(env.ids.spread())).await;
     }
 }
 

@@ -1,20 +1,24 @@
 //! Starts and finds the actors of webhook endpoints, one supervisor per arbiter.
 //!
 //! An endpoint actor that dies is simply forgotten: what it had is pending in the store, and
-//! the next hint or the next look of the janitor starts another.
+//! the next hint or the next look of the janitor starts another. One whose actors die again and
+//! again is disabled, with a reason, instead of being started for ever.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, StreamHandler};
+use actix::fut::wrap_future;
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, StreamHandler};
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::batch::EndpointFault;
 use crate::death::{Death, DeathNotice};
 use crate::endpoint_actor::{self, Deliver, EndpointActor};
 use crate::env::Env;
 use crate::id::{AccountId, EndpointId};
 use crate::webhook::WebhookDelivery;
+use crate::webhook::endpoint::DisableReason;
 
 /// Messages that may wait; hints beyond it are dropped and found again by the janitor.
 const MAILBOX: usize = 4096;
@@ -27,6 +31,10 @@ pub struct EndpointSupervisor {
     env: Arc<Env>,
     /// Who is alive.
     children: HashMap<EndpointId, Addr<EndpointActor>>,
+    /// Deaths in a row of those whose actors have not finished since.
+    strikes: HashMap<EndpointId, u32>,
+    /// Whose endpoints those are.
+    owners: HashMap<EndpointId, AccountId>,
     /// Where children say that they are gone.
     deaths: mpsc::UnboundedSender<Death<EndpointId>>,
     /// The other end, until the actor has started.
@@ -64,11 +72,41 @@ impl EndpointSupervisor {
         Self {
             env,
             children: HashMap::new(),
+            strikes: HashMap::new(),
+            owners: HashMap::new(),
             deaths,
             deaths_seen: Some(deaths_seen),
             draining: false,
             drained: None,
         }
+    }
+
+    /// Counts a death. After too many the endpoint is disabled: what kills its actor is in its
+    /// rows, and is kept there.
+    fn strike(&mut self, id: EndpointId, ctx: &mut Context<Self>) {
+        self.env.metrics.endpoint_actors.restarted.inc();
+        let strikes = self.strikes.entry(id).or_default();
+        *strikes += 1;
+        if *strikes <= self.env.limits.restarts_max {
+            tracing::warn!(endpoint = %id, "its actor died; the next look starts another");
+            return;
+        }
+        tracing::error!(endpoint = %id, "its actors keep dying; it is disabled");
+        let Some(account_id) = self.owners.get(&id).copied() else { return };
+        let env = Arc::clone(&self.env);
+        let fault = EndpointFault {
+            endpoint_id: id,
+            reason: DisableReason::Quarantined,
+            at: env.clock.now(),
+        };
+        let quarantine = async move { env.deliveries.disable(account_id, fault).await };
+        ctx.spawn(wrap_future::<_, Self>(quarantine).map(move |disabled, supervisor, _| {
+            match disabled {
+                Ok(_) => drop(supervisor.strikes.remove(&id)),
+                // The next death tries again.
+                Err(error) => tracing::warn!(endpoint = %id, %error, "it could not be disabled"),
+            }
+        }));
     }
 
     fn tell_if_drained(&mut self) {
@@ -93,16 +131,20 @@ impl Actor for EndpointSupervisor {
 }
 
 impl StreamHandler<Death<EndpointId>> for EndpointSupervisor {
-    fn handle(&mut self, death: Death<EndpointId>, _ctx: &mut Self::Context) {
+    fn handle(&mut self, death: Death<EndpointId>, ctx: &mut Self::Context) {
         self.env.metrics.endpoint_actors.end(death.finished);
         // A successor may already live under the same id.
         let gone = self.children.get(&death.id).is_some_and(|address| !address.connected());
         if gone {
             self.children.remove(&death.id);
         }
-        if !death.finished {
-            self.env.metrics.endpoint_actors.restarted.inc();
-            tracing::warn!(endpoint = %death.id, "its actor died; the next look starts another");
+        if death.finished {
+            self.strikes.remove(&death.id);
+        } else {
+            self.strike(death.id, ctx);
+        }
+        if !self.children.contains_key(&death.id) {
+            self.owners.remove(&death.id);
         }
         self.tell_if_drained();
     }
@@ -129,6 +171,7 @@ impl Handler<Wake> for EndpointSupervisor {
             EndpointActor::new(env, account_id, id, notice)
         });
         self.children.insert(wake.id, address);
+        self.owners.insert(wake.id, account_id);
     }
 }
 

@@ -10,6 +10,7 @@ use providers::registry::Registry;
 use tokio::sync::Semaphore;
 
 use crate::catalogue::Catalogue;
+use crate::lanes::Lanes;
 use crate::metrics::EngineMetrics;
 use crate::ports::{
     BacklogStore, CallbackUrls, DeliveryStore, GenerationStore, IdSource, OutputStore,
@@ -50,7 +51,7 @@ pub struct Env {
     /// a storm.
     pub polls: HashMap<ProviderName, Arc<Semaphore>>,
     /// Room for webhook tries, all endpoints together.
-    pub tries: Arc<Semaphore>,
+    pub lanes: Lanes,
 }
 
 impl Env {

@@ -33,6 +33,7 @@ use crate::fakes::store::FakeStore;
 use crate::generation::{AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, Status};
 use crate::id::{AccountId, EndpointId, GenerationId, NodeId};
 use crate::input::Input;
+use crate::lanes::Lanes;
 use crate::ledger::{Balance, EntryKind};
 use crate::metrics::EngineMetrics;
 use crate::money::Credits;
@@ -43,6 +44,7 @@ use crate::ports::{
 use crate::provider_health::{HealthRules, ProviderHealth};
 use crate::routing::RouteLimits;
 use crate::system::System;
+use crate::webhook::DeliveryPolicy;
 
 pub(crate) const NODE: NodeId = NodeId(Uuid::from_u128(7));
 pub(crate) const ACCOUNT: AccountId = AccountId(Uuid::from_u128(1));
@@ -170,6 +172,9 @@ pub(crate) struct Post {
     pub(crate) at: DateTime<Utc>,
 }
 
+/// Stands for a try that was not answered.
+pub(crate) const NO_ANSWER: u16 = 0;
+
 /// Replies as written down per URL, else 200 at once.
 #[derive(Default)]
 pub(crate) struct FakeSender {
@@ -177,6 +182,8 @@ pub(crate) struct FakeSender {
     pub(crate) replies: Mutex<HashMap<String, VecDeque<(Duration, u16)>>>,
     /// The reply to everything at a URL that has none written down.
     pub(crate) always: Mutex<HashMap<String, (Duration, u16)>>,
+    /// What is said with an error, per URL.
+    pub(crate) retry_after: Mutex<HashMap<String, Duration>>,
     in_flight: AtomicU64,
     pub(crate) in_flight_max: AtomicU64,
     clock: Mutex<Option<Arc<VirtualClock>>>,
@@ -193,7 +200,10 @@ impl WebhookSender for FakeSender {
             url: url.to_string(),
             event: header("x-babysea-event"),
             delivery: header("x-babysea-delivery-id"),
-            generation: body["webhook_data"]["generation_id"].as_str().unwrap().to_owned(),
+            generation: body["webhook_data"]["generation_id"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
             at: self.clock.lock().unwrap().as_ref().unwrap().now(),
         };
         self.posts.lock().unwrap().push(post);
@@ -205,7 +215,10 @@ impl WebhookSender for FakeSender {
         sleep(took).await;
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let error = (status != 200).then(|| format!("status {status}"));
-        Reply { status: Some(status), error, took }
+        let retry_after = self.retry_after.lock().unwrap().get(url.as_str()).copied();
+        let retry_after = retry_after.filter(|_| error.is_some());
+        let status = Some(status).filter(|status| *status != NO_ANSWER);
+        Reply { status, error, took, retry_after, ..Reply::default() }
     }
 }
 
@@ -228,6 +241,7 @@ pub(crate) struct World {
     pub(crate) metrics: EngineMetrics,
     pub(crate) provider_health: Arc<ProviderHealth>,
     pub(crate) polls: HashMap<ProviderName, Arc<Semaphore>>,
+    pub(crate) lanes: Lanes,
     order: Vec<ProviderName>,
     registry: Registry,
     system: Option<System>,
@@ -293,6 +307,7 @@ pub(crate) fn standing(thousandths: i64, seq: i64) -> Standing {
         images_in_flight: 0,
         videos_in_flight: 0,
         generations: 0,
+        alert_below: Credits::ZERO,
     }
 }
 
@@ -355,9 +370,19 @@ pub(crate) fn new_generation(
 impl World {
     /// The ports, with nothing running yet. Generations try the providers in this order.
     pub(crate) fn new(providers: &[&Arc<FakeProvider>]) -> Self {
+        Self::new_with(providers, |_| {})
+    }
+
+    /// With another policy for webhooks.
+    pub(crate) fn new_with(
+        providers: &[&Arc<FakeProvider>],
+        policy: impl FnOnce(&mut DeliveryPolicy),
+    ) -> Self {
         let ids = Arc::new(Ids::default());
         let clock = Arc::new(VirtualClock(Instant::now()));
-        let store = Arc::new(FakeStore::new(Arc::clone(&ids)));
+        let mut store = FakeStore::new(Arc::clone(&ids));
+        policy(&mut store.policy);
+        let store = Arc::new(store);
         store.add_account(ACCOUNT, WELCOME);
         let sender = Arc::new(FakeSender::default());
         *sender.clock.lock().unwrap() = Some(Arc::clone(&clock));
@@ -379,6 +404,7 @@ impl World {
                 failures_percent: 50,
             })),
             polls: HashMap::new(),
+            lanes: Lanes::new(64, 64),
             order: providers.iter().map(|provider| provider.name()).collect(),
             registry,
             system: None,
@@ -409,7 +435,7 @@ impl World {
             metrics: self.metrics.clone(),
             provider_health: Arc::clone(&self.provider_health),
             polls: self.polls.clone(),
-            tries: Arc::new(Semaphore::new(64)),
+            lanes: self.lanes.clone(),
         };
         let system = System::start(env, NODE, 0).await.unwrap();
         *self.store.listener.lock().unwrap() = Some(system.engine().clone());

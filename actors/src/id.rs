@@ -57,6 +57,10 @@ id!(
     DeliveryId
 );
 id!(
+    /// Something that an account's owner is told in the dashboard.
+    NotificationId
+);
+id!(
     /// One run of the server process, the owner of what it has in flight.
     NodeId
 );

@@ -17,7 +17,7 @@ use prometheus_client::metrics::family::Family;
 
 use crate::engine::Engine;
 use crate::generation::Status;
-use crate::id::NodeId;
+use crate::id::{AccountId, EndpointId, NodeId};
 use crate::metrics::{StatusLabel, WorkLabel};
 use crate::ports::{Backlog, StoreError};
 
@@ -112,6 +112,9 @@ pub struct Janitor {
     node: NodeId,
     /// What was seen last.
     watch: Watch,
+    /// The last endpoint that was woken: the next look goes on after it, so that a page full of
+    /// dead ones does not keep the others from being seen.
+    woken: Option<(AccountId, EndpointId)>,
     /// Whether a look is under way.
     looking: bool,
     /// Dropped with this, which tells who waits for its end.
@@ -129,7 +132,7 @@ pub struct Drain {
 impl Janitor {
     /// A janitor for what this process owns.
     pub fn new(engine: Engine, node: NodeId, watch: Watch) -> Self {
-        Self { engine, node, watch, looking: false, drained: None }
+        Self { engine, node, watch, woken: None, looking: false, drained: None }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
@@ -137,12 +140,13 @@ impl Janitor {
             return ctx.stop();
         }
         self.looking = true;
-        let (engine, node) = (self.engine.clone(), self.node);
-        let look = async move { look(&engine, node).await };
+        let (engine, node, after) = (self.engine.clone(), self.node, self.woken);
+        let look = async move { look(&engine, node, after).await };
         ctx.spawn(wrap_future::<_, Self>(look).map(|seen, janitor, ctx| {
             janitor.looking = false;
             match seen {
-                Ok(backlog) => {
+                Ok((backlog, woken)) => {
+                    janitor.woken = woken;
                     let now = janitor.engine.env().clock.now();
                     janitor.watch.saw(now, backlog, janitor.done());
                     janitor.measure(now, backlog);
@@ -207,7 +211,14 @@ impl Handler<Drain> for Janitor {
     }
 }
 
-async fn look(engine: &Engine, node: NodeId) -> Result<Backlog, StoreError> {
+/// What waits, and where the next look goes on.
+type Look = (Backlog, Option<(AccountId, EndpointId)>);
+
+async fn look(
+    engine: &Engine,
+    node: NodeId,
+    after: Option<(AccountId, EndpointId)>,
+) -> Result<Look, StoreError> {
     let env = engine.env();
     let now = env.clock.now();
     let late = now - delta(LATE_AFTER);
@@ -215,10 +226,13 @@ async fn look(engine: &Engine, node: NodeId) -> Result<Backlog, StoreError> {
     for generation in overdue {
         engine.attend(generation).await;
     }
-    for (account_id, id) in env.deliveries.list_due_endpoints_any_account(now, PAGE).await? {
+    let due = env.deliveries.list_due_endpoints_any_account(now, after, PAGE).await?;
+    // A page that is not full is the last one, and the next look begins again.
+    let woken = due.last().copied().filter(|_| due.len() == PAGE as usize);
+    for (account_id, id) in due {
         engine.wake(account_id, id).await;
     }
-    env.backlog.backlog().await
+    Ok((env.backlog.backlog(now).await?, woken))
 }
 
 #[cfg(test)]

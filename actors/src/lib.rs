@@ -9,6 +9,7 @@ pub mod id;
 pub mod money;
 
 pub mod account;
+pub mod alert;
 pub mod api_key;
 pub mod attempt;
 pub mod batch;
@@ -19,6 +20,7 @@ pub mod idempotency;
 pub mod input;
 pub mod ledger;
 pub mod logged_request;
+pub mod notification;
 pub mod offering;
 pub mod pricing;
 pub mod provider_health;
@@ -29,6 +31,7 @@ pub mod usage;
 pub mod webhook;
 
 pub mod env;
+pub mod lanes;
 pub mod metrics;
 pub mod ports;
 pub mod watchers;

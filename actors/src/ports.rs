@@ -3,6 +3,8 @@
 //! Each method of a store is one unit of work: all of it becomes durable, or none. Units
 //! that are in flight together may share a commit; the caller sees none of that.
 
+pub mod deliveries;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +12,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use providers::name::ProviderName;
 use providers::{OutputFile, OutputFormat};
+use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
@@ -17,16 +20,17 @@ use crate::account::{Account, Plan};
 use crate::api_key::{ApiKey, Credential, KeyStatus, Rotated, Rotation};
 use crate::attempt::AttemptOutcome;
 use crate::batch::{
-    AcceptRefusal, Advance, AdvanceRefusal, DeleteRefusal, DeliveryTried, TryOutcome,
+    AcceptRefusal, Advance, AdvanceRefusal, DeleteRefusal, DeliveryTried, EndpointFault, TryOutcome,
 };
 use crate::generation::{Generation, NewAttempt, NewGeneration};
-use crate::id::{AccountId, ApiKeyId, EndpointId, GenerationId, NodeId};
+use crate::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId, NodeId};
 use crate::idempotency::{Conclusion, Record, RecordKey};
 use crate::ledger::LedgerEntry;
 use crate::logged_request::LoggedRequest;
 use crate::money::Credits;
 use crate::usage::{Usage, UsageWindow};
-use crate::webhook::{WebhookDelivery, WebhookEndpoint};
+use crate::webhook::endpoint::EnableRefusal;
+use crate::webhook::{EventName, TryResult, WebhookDelivery, WebhookEndpoint};
 
 /// Makes ids.
 pub trait IdSource: Send + Sync {
@@ -328,13 +332,39 @@ pub trait EndpointStore: Send + Sync {
         account_id: AccountId,
     ) -> Result<Vec<WebhookEndpoint>, StoreError>;
 
-    /// Enables or disables one; enabling starts its count of exhausted deliveries again.
-    /// Answers whether it existed.
-    async fn set_endpoint_enabled(
+    /// Enables one again ([`EndpointState::enable`](crate::webhook::endpoint::EndpointState)), at
+    /// once when `force` is set. The oldest of what is queued becomes the probe.
+    async fn enable_endpoint(
         &self,
         account_id: AccountId,
         id: EndpointId,
-        enabled: bool,
+        enabling: Enabling,
+    ) -> Result<Result<(), EndpointRefusal>, StoreError>;
+
+    /// Disables one for its owner; what is pending is queued. Answers whether it existed.
+    async fn disable_endpoint(
+        &self,
+        account_id: AccountId,
+        id: EndpointId,
+        at: DateTime<Utc>,
+    ) -> Result<bool, StoreError>;
+
+    /// Changes what one is told. Answers whether it existed.
+    async fn edit_endpoint(
+        &self,
+        account_id: AccountId,
+        id: EndpointId,
+        events: &[EventName],
+    ) -> Result<bool, StoreError>;
+
+    /// Replaces the secret; the one before signs too until then, if there is such a time.
+    /// Answers whether the endpoint existed.
+    async fn rotate_endpoint_secret(
+        &self,
+        account_id: AccountId,
+        id: EndpointId,
+        secret: SecretString,
+        previous_until: Option<DateTime<Utc>>,
     ) -> Result<bool, StoreError>;
 
     /// Removes one with its deliveries. Answers whether it existed.
@@ -351,7 +381,18 @@ pub trait EndpointStore: Send + Sync {
     ) -> Result<Option<AccountId>, StoreError>;
 }
 
-/// Why an endpoint was not made.
+/// That an endpoint is to be enabled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enabling {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Whether to do it before the cooldown is over.
+    pub force: bool,
+    /// The id of the probe, if there is something to send.
+    pub probe: DeliveryId,
+}
+
+/// Why an endpoint was not made or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointRefusal {
     /// No such account.
@@ -360,15 +401,29 @@ pub enum EndpointRefusal {
     /// The account has as many endpoints as it may.
     #[error("the account already has {0} webhook endpoints")]
     TooMany(u32),
+    /// No such endpoint in that account.
+    #[error("no such webhook endpoint")]
+    UnknownEndpoint,
+    /// No such delivery at that endpoint.
+    #[error("no such delivery")]
+    UnknownDelivery,
+    /// It is disabled and takes nothing.
+    #[error("the endpoint is disabled: enable it first")]
+    Disabled,
+    /// It is not to be enabled yet.
+    #[error(transparent)]
+    NotYet(#[from] EnableRefusal),
 }
 
 /// Webhook deliveries that wait to be sent.
 #[async_trait]
 pub trait DeliveryStore: Send + Sync {
-    /// Enabled endpoints with a delivery that is due.
+    /// Enabled endpoints with a delivery that is due, in the order of their ids, after the last
+    /// one of the page before.
     async fn list_due_endpoints_any_account(
         &self,
         now: DateTime<Utc>,
+        after: Option<(AccountId, EndpointId)>,
         limit: u32,
     ) -> Result<Vec<(AccountId, EndpointId)>, StoreError>;
 
@@ -379,11 +434,13 @@ pub trait DeliveryStore: Send + Sync {
         id: EndpointId,
     ) -> Result<Option<WebhookEndpoint>, StoreError>;
 
-    /// Pending deliveries of an endpoint, oldest first, whether due or waiting for a retry.
+    /// Pending deliveries of an endpoint that are due before that time, in the order in which
+    /// they are.
     async fn list_pending(
         &self,
         account_id: AccountId,
         endpoint_id: EndpointId,
+        due_before: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<WebhookDelivery>, StoreError>;
 
@@ -394,13 +451,22 @@ pub trait DeliveryStore: Send + Sync {
         account_id: AccountId,
         tried: DeliveryTried,
     ) -> Result<Option<TryOutcome>, StoreError>;
+
+    /// Disables an endpoint for another reason than its answers, and tells its owner. Answers
+    /// whether it was enabled.
+    async fn disable(
+        &self,
+        account_id: AccountId,
+        fault: EndpointFault,
+    ) -> Result<bool, StoreError>;
 }
 
 /// What is waiting, for metrics and readiness.
 #[async_trait]
 pub trait BacklogStore: Send + Sync {
-    /// Counts and oldest times of everything that is in flight or due.
-    async fn backlog(&self) -> Result<Backlog, StoreError>;
+    /// Counts and oldest times of everything that is in flight or due. What an endpoint has
+    /// asked us to wait with is not due.
+    async fn backlog(&self, now: DateTime<Utc>) -> Result<Backlog, StoreError>;
 }
 
 /// What is waiting.
@@ -476,7 +542,7 @@ pub trait WebhookSender: Send + Sync {
 }
 
 /// What came of one HTTP try.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reply {
     /// The HTTP status, when there was an answer.
     pub status: Option<u16>,
@@ -484,6 +550,10 @@ pub struct Reply {
     pub error: Option<String>,
     /// How long it took.
     pub took: Duration,
+    /// The beginning of the answer's body.
+    pub excerpt: Option<String>,
+    /// How long the endpoint asks us to wait.
+    pub retry_after: Option<Duration>,
 }
 
 /// Gives the URL under which a provider may call us about an attempt; `None` when this
@@ -491,4 +561,12 @@ pub struct Reply {
 pub trait CallbackUrls: Send + Sync {
     /// The URL, with an unguessable token of its own for every attempt.
     fn url(&self, generation: &Generation, attempt: u32) -> Option<Url>;
+}
+
+impl Reply {
+    /// As the result of a try that ended then.
+    pub fn into_result(self, at: DateTime<Utc>) -> TryResult {
+        let Self { status, error, took, excerpt, retry_after } = self;
+        TryResult { status, error, at, took, excerpt, retry_after }
+    }
 }

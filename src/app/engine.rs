@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actors::catalogue::Catalogue;
 use actors::env::{EngineLimits, Env};
+use actors::lanes::Lanes;
 use actors::metrics::EngineMetrics;
 use actors::offering::Service;
 use actors::ports::{CallbackUrls, IdSource, OutputStore};
@@ -30,9 +31,11 @@ use crate::secrets::{MasterKey, Purpose};
 use crate::store::Store;
 use crate::webhook_sender::WebhookClient;
 
-/// Webhook tries in flight, all endpoints together: enough that a hundred slow endpoints with
-/// eight tries each do not hold up the rest, few enough for the sockets of one process.
-const TRIES_IN_FLIGHT_MAX: usize = 1024;
+/// Webhook tries in flight that are or will soon be answered, all endpoints together, and in each
+/// of the lanes for those that are not: enough that a thousand dead endpoints hold up nobody who
+/// lives, few enough for the sockets of one process.
+const TRIES_QUICK_MAX: usize = 512;
+const TRIES_SLOW_MAX: usize = 512;
 /// How long a provider's server may take to take a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -71,7 +74,7 @@ pub(super) fn env(config: &Config, shared: Shared) -> anyhow::Result<Env> {
         metrics: shared.metrics,
         provider_health: shared.provider_health,
         polls,
-        tries: Arc::new(Semaphore::new(TRIES_IN_FLIGHT_MAX)),
+        lanes: Lanes::new(TRIES_QUICK_MAX, TRIES_SLOW_MAX),
     })
 }
 

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use crate::cli::alerts::AlertsArgs;
 use crate::cli::output::{Answer, fields, number, table, time};
 use crate::cli::parse;
 use crate::identity::{Context, NewAccount, create_account};
@@ -34,6 +35,11 @@ pub(crate) enum AccountCommand {
         #[arg(long, value_parser = parse::account_id)]
         id: AccountId,
     },
+    /// Show or change when an account's owner is told of a low balance
+    #[command(
+        after_help = "Example: babysea account alerts --id ID --threshold 5 --threshold 1 --webhook true"
+    )]
+    Alerts(AlertsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +71,7 @@ impl AccountCommand {
             }
             Self::List => list(context).await,
             Self::Show { id } => Ok(one(&find(context, id).await?, context)),
+            Self::Alerts(arguments) => arguments.run(context).await,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::store::audit::audit;
 
 /// Checks everything.
 pub(crate) async fn run(context: &Context, config: &Config) -> anyhow::Result<Answer> {
-    let tries_max = u32::try_from(config.webhooks.waits.len())?;
+    let tries_max = config.webhooks.policy.tries_max();
     let report = audit(&context.store, tries_max).await?;
     let checked: Vec<String> = report
         .checked

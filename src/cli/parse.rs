@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use actors::account::{AccountKind, Plan};
 use actors::api_key::Preset;
-use actors::id::{AccountId, ApiKeyId, EndpointId, GenerationId};
+use actors::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId};
 use actors::money::{Credits, MoneyError};
 use actors::webhook::EventName;
 use chrono::{DateTime, SubsecRound, Utc};
@@ -22,6 +22,10 @@ pub(crate) fn key_id(text: &str) -> Result<ApiKeyId, &'static str> {
 
 pub(crate) fn endpoint_id(text: &str) -> Result<EndpointId, &'static str> {
     EndpointId::parse(text).ok_or(ID)
+}
+
+pub(crate) fn delivery_id(text: &str) -> Result<DeliveryId, &'static str> {
+    DeliveryId::parse(text).ok_or(ID)
 }
 
 pub(crate) fn generation_id(text: &str) -> Result<GenerationId, &'static str> {
@@ -68,12 +72,14 @@ pub(crate) fn preset() -> impl TypedValueParser<Value = Preset> {
 }
 
 pub(crate) fn event() -> impl TypedValueParser<Value = EventName> {
-    one_of(EventName::ALL.map(EventName::as_str), EventName::parse)
+    let names = EventName::ALL.into_iter().filter(|event| event.is_subscribable());
+    let names: Vec<&'static str> = names.map(EventName::as_str).collect();
+    one_of(names, EventName::parse)
 }
 
 /// One of a closed list, which is then shown in the help and in the refusal of anything else.
-fn one_of<T, const N: usize>(
-    names: [&'static str; N],
+fn one_of<T>(
+    names: impl IntoIterator<Item = &'static str>,
     parse: fn(&str) -> Option<T>,
 ) -> impl TypedValueParser<Value = T>
 where

@@ -231,20 +231,29 @@ impl Reader {
         parsed.unwrap_or_default()
     }
 
-    /// A list of waiting times in milliseconds, neither empty nor endless.
-    pub(super) fn waits(&mut self, key: &str) -> Vec<Duration> {
+    /// A list of so many waiting times in milliseconds, none of them longer than `max`.
+    pub(super) fn waits(
+        &mut self,
+        key: &str,
+        count: RangeInclusive<usize>,
+        max: u64,
+    ) -> Vec<Duration> {
         let items = self.take(key).and_then(items).unwrap_or_default();
         let waits: Option<Vec<Duration>> = items
             .iter()
             .map(|item| {
-                let wait = number(item).filter(|wait| (0..=3_600_000).contains(wait))?;
-                Some(Duration::from_millis(wait.unsigned_abs()))
+                let wait = u64::try_from(number(item)?).ok().filter(|wait| *wait <= max)?;
+                Some(Duration::from_millis(wait))
             })
             .collect();
         match waits {
-            Some(waits) if (1..=20).contains(&waits.len()) => waits,
+            Some(waits) if count.contains(&waits.len()) => waits,
             _ => {
-                self.problem(key, "must be 1 to 20 whole numbers from 0 to 3600000");
+                let (low, high) = (count.start(), count.end());
+                self.problem(
+                    key,
+                    &format!("must be {low} to {high} whole numbers from 0 to {max}"),
+                );
                 Vec::new()
             }
         }

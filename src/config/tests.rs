@@ -30,7 +30,7 @@ fn load_with(
 fn the_defaults_are_complete_and_without_a_problem() {
     let config = load("", &[]).unwrap();
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.webhooks.waits.len(), 5);
+    assert_eq!(config.webhooks.policy.waits.len(), 5);
     assert!(config.secrets.master_key.is_none());
     assert!(config.server.workers > 0);
 }
@@ -81,7 +81,7 @@ fn the_environment_writes_lists_with_commas() {
         ],
     )
     .unwrap();
-    assert_eq!(config.webhooks.waits, [0, 20, 30].map(Duration::from_millis));
+    assert_eq!(config.webhooks.policy.waits, [0, 20, 30].map(Duration::from_millis));
     assert!(!config.sandbox.enabled);
 }
 

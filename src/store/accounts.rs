@@ -17,7 +17,7 @@ use crate::store::ledger::{EntryRow, KeyOfGrant};
 use crate::store::rowset::{AccountKey, Id, Kind, SetStatement, Time};
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
-use crate::store::{Store, database, is_unique_violation, keys, ledger, on};
+use crate::store::{Store, alerts, database, is_unique_violation, keys, ledger, on};
 
 /// Writes a new account with its balance.
 static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -156,12 +156,17 @@ impl Store {
             return Ok(if same { Ok(entry) } else { Err(GrantRefusal::KeyConflict) });
         }
         let before = Standing::try_from(found)?;
-        let (after, entry) = match granted(before.balance, account_id, grant) {
+        let (mut after, entry) = match granted(before.balance, account_id, grant) {
             Ok((balance, entry)) => (Standing { balance, ..before }, entry),
             Err(MovementError::TooLarge | MovementError::InsufficientCredit) => {
                 return Ok(Err(GrantRefusal::TooLarge));
             }
         };
+        let mut alerts = alerts::load(&mut transaction, account_id).await?;
+        if alerts.rise(after.balance.credits) {
+            after.alert_below = alerts.alert_below();
+            alerts::save(&mut transaction, account_id, &alerts).await?;
+        }
         transaction.write("ledger_entries", &ledger::INSERT, &[ledger::entry_out(&entry)]).await?;
         let changed = [standings::standing_out(account_id, before, after)];
         transaction.write("accounts", &standings::UPDATE, &changed).await?;

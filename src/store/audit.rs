@@ -42,13 +42,16 @@ pub struct Finding {
 }
 
 /// The tables, and how many rows each has.
-const COUNTS: [(&str, &str); 6] = [
+const COUNTS: [(&str, &str); 9] = [
     ("accounts", "SELECT COUNT(*) FROM accounts"),
     ("ledger_entries", "SELECT COUNT(*) FROM ledger_entries"),
     ("generations", "SELECT COUNT(*) FROM generations"),
     ("attempts", "SELECT COUNT(*) FROM attempts"),
     ("webhook_endpoints", "SELECT COUNT(*) FROM webhook_endpoints"),
     ("webhook_deliveries", "SELECT COUNT(*) FROM webhook_deliveries"),
+    ("webhook_tries", "SELECT COUNT(*) FROM webhook_tries"),
+    ("notifications", "SELECT COUNT(*) FROM notifications"),
+    ("credit_alerts", "SELECT COUNT(*) FROM credit_alerts"),
 ];
 
 /// One snapshot for all statements.
@@ -152,6 +155,7 @@ impl Check {
             Subject::Generation => format!("generation {id}"),
             Subject::Attempt => format!("attempt {place} of generation {id}"),
             Subject::Delivery => format!("webhook delivery {id}"),
+            Subject::Endpoint => format!("webhook endpoint {id}"),
         };
         Finding { invariant: self.invariant, subject, detail: row.detail }
     }

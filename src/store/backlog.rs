@@ -14,7 +14,7 @@ const OLDEST_DELIVERY: &str = "SELECT MIN((
          WHERE webhook_deliveries.account_id = webhook_endpoints.account_id
            AND webhook_deliveries.endpoint_id = webhook_endpoints.id
            AND webhook_deliveries.next_try_at IS NOT NULL)) AS due_at
-     FROM webhook_endpoints WHERE enabled";
+     FROM webhook_endpoints WHERE enabled AND (paused_until IS NULL OR paused_until <= $1)";
 
 #[derive(Debug, sqlx::FromRow)]
 struct InFlightRow {
@@ -25,10 +25,10 @@ struct InFlightRow {
 
 #[async_trait]
 impl BacklogStore for Store {
-    async fn backlog(&self) -> Result<Backlog, StoreError> {
+    async fn backlog(&self, now: DateTime<Utc>) -> Result<Backlog, StoreError> {
         let (rows, delivery): (Vec<InFlightRow>, (Option<DateTime<Utc>>,)) = on!(&self.db, pool => {
             let rows = sqlx::query_as(IN_FLIGHT).fetch_all(pool).await.map_err(database)?;
-            let oldest = sqlx::query_as(OLDEST_DELIVERY).fetch_one(pool).await;
+            let oldest = sqlx::query_as(OLDEST_DELIVERY).bind(now).fetch_one(pool).await;
             (rows, oldest.map_err(database)?)
         });
         let mut backlog = Backlog { delivery_due_at: delivery.0, ..Backlog::default() };

@@ -3,18 +3,21 @@
 use std::sync::LazyLock;
 
 use actors::id::{AccountId, EndpointId};
-use actors::ports::{EndpointRefusal, EndpointStore, StoreError};
-use actors::webhook::WebhookEndpoint;
+use actors::ports::{Enabling, EndpointRefusal, EndpointStore, StoreError};
+use actors::webhook::endpoint::{DisableReason, EndpointState};
+use actors::webhook::{DeliveryPolicy, EventName, WebhookEndpoint};
 use async_trait::async_trait;
-use secrecy::ExposeSecret;
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::store::rowset::{ACCOUNT_KEY, AccountKey, Id, Kind, SetStatement, Time};
+use crate::store::endpoint_rows::{EndpointRow, EndpointStateRow, endpoint_out};
+use crate::store::rowset::{ACCOUNT_KEY, AccountKey, Id, KEY, Key, Kind, SetStatement, Time};
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
-use crate::store::webhooks::EndpointRow;
-use crate::store::{Store, database, on};
+use crate::store::webhooks::UPDATE_ENDPOINTS;
+use crate::store::{Store, database, delivery_log, on, webhooks};
 
 /// Writes a new endpoint.
 static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -45,15 +48,40 @@ static COUNT: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
-/// Enabling begins the count of exhausted deliveries again, or the next one that is exhausted
-/// would disable the endpoint at once.
-static SET_ENABLED: LazyLock<SetStatement> = LazyLock::new(|| {
+/// Reads endpoints by key, locked.
+static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
-        &[("account_id", Kind::Id), ("id", Kind::Id), ("enabled", Kind::Bool)],
+        &KEY,
+        "SELECT stored.* FROM {rows} AS r
+         JOIN webhook_endpoints AS stored
+           ON stored.account_id = r.account_id AND stored.id = r.id
+         {for update}",
+    )
+});
+
+static SET_EVENTS: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &[("account_id", Kind::Id), ("id", Kind::Id), ("events", Kind::Json)],
+        "UPDATE webhook_endpoints SET events = r.events
+         FROM {rows} AS r
+         WHERE webhook_endpoints.account_id = r.account_id AND webhook_endpoints.id = r.id",
+    )
+});
+
+/// Changes secrets, of which the one before the last rotation may be absent.
+static SET_SECRETS: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &[
+            ("account_id", Kind::Id),
+            ("id", Kind::Id),
+            ("secret_sealed", Kind::Text),
+            ("previous_secret_sealed", Kind::Text),
+            ("previous_secret_until", Kind::Time),
+        ],
         "UPDATE webhook_endpoints SET
-             enabled = r.enabled,
-             exhausted_in_a_row =
-                 CASE WHEN r.enabled THEN 0 ELSE webhook_endpoints.exhausted_in_a_row END
+             secret_sealed = r.secret_sealed,
+             previous_secret_sealed = r.previous_secret_sealed,
+             previous_secret_until = r.previous_secret_until
          FROM {rows} AS r
          WHERE webhook_endpoints.account_id = r.account_id AND webhook_endpoints.id = r.id",
     )
@@ -64,6 +92,11 @@ const DELETE: &str = "DELETE FROM webhook_endpoints WHERE account_id = $1 AND id
 
 /// Ids are made in time order, so this is newest first.
 const LIST: &str = "SELECT * FROM webhook_endpoints WHERE account_id = $1 ORDER BY id DESC";
+
+/// A page of all endpoints, to be sealed anew.
+const LIST_ALL: &str = "SELECT * FROM webhook_endpoints WHERE (account_id, id) > ($1, $2)
+     ORDER BY account_id, id LIMIT $3";
+const RESEAL_PAGE: u32 = 500;
 
 const FIND_OWNER: &str = "SELECT account_id FROM webhook_endpoints WHERE id = $1";
 
@@ -102,17 +135,89 @@ impl EndpointStore for Store {
         rows.into_iter().map(|row| self.open_endpoint(row)).collect()
     }
 
-    async fn set_endpoint_enabled(
+    async fn enable_endpoint(
         &self,
         account_id: AccountId,
         id: EndpointId,
-        enabled: bool,
+        enabling: Enabling,
+    ) -> Result<Result<(), EndpointRefusal>, StoreError> {
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        let Some(mut state) = load_state(&mut transaction, account_id, id).await? else {
+            return Ok(Err(EndpointRefusal::UnknownEndpoint));
+        };
+        if enabling.force {
+            state.lift_cooldown(enabling.at);
+        }
+        if let Err(refusal) = state.enable(enabling.at) {
+            return Ok(Err(refusal.into()));
+        }
+        let changed = [endpoint_out(&state)];
+        transaction.write("webhook_endpoints", &UPDATE_ENDPOINTS, &changed).await?;
+        if state.probing {
+            delivery_log::resend_oldest(&mut transaction, &state, &enabling).await?;
+        }
+        transaction.commit().await?;
+        Ok(Ok(()))
+    }
+
+    async fn disable_endpoint(
+        &self,
+        account_id: AccountId,
+        id: EndpointId,
+        at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
-        let row = Switch { account_id: Id(account_id.0), id: Id(id.0), enabled };
-        let existed = transaction.execute(&SET_ENABLED, &[row]).await?;
+        let Some(mut state) = load_state(&mut transaction, account_id, id).await? else {
+            return Ok(false);
+        };
+        if state.enabled {
+            // There is no policy to what an owner does.
+            state.disable(DisableReason::Owner, at, &DeliveryPolicy::default());
+            let changed = [endpoint_out(&state)];
+            transaction.write("webhook_endpoints", &UPDATE_ENDPOINTS, &changed).await?;
+            let disabled = [webhooks::disabled_out(account_id, id, at)];
+            transaction.execute(&webhooks::QUEUE_PENDING, &disabled).await?;
+            transaction.commit().await?;
+        }
+        Ok(true)
+    }
+
+    async fn edit_endpoint(
+        &self,
+        account_id: AccountId,
+        id: EndpointId,
+        events: &[EventName],
+    ) -> Result<bool, StoreError> {
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        let events = events.iter().map(|event| event.as_str()).collect();
+        let row = EventsOut { account_id: Id(account_id.0), id: Id(id.0), events };
+        let existed = transaction.execute(&SET_EVENTS, &[row]).await?;
         transaction.commit().await?;
         Ok(existed > 0)
+    }
+
+    async fn rotate_endpoint_secret(
+        &self,
+        account_id: AccountId,
+        id: EndpointId,
+        secret: SecretString,
+        previous_until: Option<DateTime<Utc>>,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        let key = [Key { account_id: Id(account_id.0), id: Id(id.0) }];
+        let found: Vec<EndpointRow> = transaction.fetch(&LOAD, &key).await?;
+        let Some(found) = found.into_iter().next() else { return Ok(false) };
+        let secret = secret.expose_secret().as_bytes();
+        let row = SecretsOut {
+            account_id: Id(account_id.0),
+            id: Id(id.0),
+            secret_sealed: self.webhook_key.seal(id.0.as_bytes(), secret),
+            previous_secret_sealed: previous_until.map(|_| found.secret_sealed),
+            previous_secret_until: previous_until.map(Time),
+        };
+        transaction.write("webhook_endpoints", &SET_SECRETS, &[row]).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn delete_endpoint(
@@ -140,6 +245,50 @@ impl EndpointStore for Store {
 }
 
 impl Store {
+    /// Seals the secrets of all endpoints with the key that this store seals with; they may have
+    /// been sealed with the one before. Answers how many endpoints there are. May be repeated.
+    ///
+    /// # Errors
+    /// A secret that opens with neither key, or the database failed. Pages that were done stay.
+    pub async fn reseal(&self) -> Result<u64, StoreError> {
+        let (mut done, mut after) = (0, (Uuid::nil(), Uuid::nil()));
+        loop {
+            let mut transaction = WriteTransaction::begin(&self.db).await?;
+            let rows: Vec<EndpointRow> = on!(&self.db, pool => {
+                sqlx::query_as(LIST_ALL)
+                    .bind(after.0)
+                    .bind(after.1)
+                    .bind(i64::from(RESEAL_PAGE))
+                    .fetch_all(pool)
+                    .await
+            })
+            .map_err(database)?;
+            let Some(last) = rows.last().map(EndpointRow::key) else { return Ok(done) };
+            done += rows.len() as u64;
+            let endpoints = rows.into_iter().map(|row| self.open_endpoint(row));
+            let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
+            let sealed: Vec<_> =
+                endpoints.iter().map(|endpoint| self.secrets_out(endpoint)).collect();
+            transaction.write("webhook_endpoints", &SET_SECRETS, &sealed).await?;
+            transaction.commit().await?;
+            after = last;
+        }
+    }
+
+    fn secrets_out(&self, endpoint: &WebhookEndpoint) -> SecretsOut {
+        let id = endpoint.state.id.0;
+        let seal = |secret: &SecretString| {
+            self.webhook_key.seal(id.as_bytes(), secret.expose_secret().as_bytes())
+        };
+        SecretsOut {
+            account_id: Id(endpoint.state.account_id.0),
+            id: Id(id),
+            secret_sealed: seal(&endpoint.secret),
+            previous_secret_sealed: endpoint.previous.as_ref().map(|(secret, _)| seal(secret)),
+            previous_secret_until: endpoint.previous.as_ref().map(|(_, until)| Time(*until)),
+        }
+    }
+
     fn new_endpoint_out<'a>(&self, endpoint: &'a WebhookEndpoint) -> NewEndpointOut<'a> {
         let state = &endpoint.state;
         let secret = endpoint.secret.expose_secret().as_bytes();
@@ -156,11 +305,33 @@ impl Store {
     }
 }
 
+/// How an endpoint stands, locked until the transaction ends.
+pub(crate) async fn load_state(
+    transaction: &mut WriteTransaction<'_>,
+    account_id: AccountId,
+    id: EndpointId,
+) -> Result<Option<EndpointState>, StoreError> {
+    let key = [Key { account_id: Id(account_id.0), id: Id(id.0) }];
+    let found: Vec<EndpointStateRow> = transaction.fetch(&LOAD, &key).await?;
+    found.into_iter().next().map(TryInto::try_into).transpose()
+}
+
+/// What an endpoint is told, on its way into the database.
 #[derive(Debug, Serialize)]
-struct Switch {
+struct EventsOut {
     account_id: Id,
     id: Id,
-    enabled: bool,
+    events: Vec<&'static str>,
+}
+
+/// The secrets of an endpoint on their way into the database.
+#[derive(Debug, Serialize)]
+struct SecretsOut {
+    account_id: Id,
+    id: Id,
+    secret_sealed: String,
+    previous_secret_sealed: Option<String>,
+    previous_secret_until: Option<Time>,
 }
 
 /// A new endpoint on its way into the database.

@@ -23,7 +23,8 @@ pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
              stored.ledger_seq,
              stored.images_in_flight,
              stored.videos_in_flight,
-             stored.generations
+             stored.generations,
+             stored.alert_below_millicredits
          FROM {rows} AS r
          JOIN accounts AS stored ON stored.id = r.account_id
          {for update}",
@@ -43,13 +44,15 @@ pub(crate) static UPDATE: LazyLock<SetStatement> = LazyLock::new(|| {
             ("images_in_flight", Kind::Int),
             ("videos_in_flight", Kind::Int),
             ("generations", Kind::Int),
+            ("alert_below", Kind::Int),
         ],
         "UPDATE accounts SET
              balance_millicredits = r.balance_after,
              ledger_seq = r.seq_after,
              images_in_flight = r.images_in_flight,
              videos_in_flight = r.videos_in_flight,
-             generations = r.generations
+             generations = r.generations,
+             alert_below_millicredits = r.alert_below
          FROM {rows} AS r
          WHERE accounts.id = r.account_id
            AND accounts.balance_millicredits = r.balance_before
@@ -66,6 +69,7 @@ pub(crate) struct StandingRow {
     images_in_flight: i64,
     videos_in_flight: i64,
     generations: i64,
+    alert_below_millicredits: i64,
 }
 
 impl TryFrom<StandingRow> for Standing {
@@ -81,6 +85,8 @@ impl TryFrom<StandingRow> for Standing {
             images_in_flight: count(row.images_in_flight)?,
             videos_in_flight: count(row.videos_in_flight)?,
             generations: u64::try_from(row.generations).map_err(|_| corrupt())?,
+            alert_below: Credits::from_balance(row.alert_below_millicredits)
+                .map_err(|_| corrupt())?,
         })
     }
 }
@@ -96,6 +102,7 @@ pub(crate) struct StandingOut {
     images_in_flight: u32,
     videos_in_flight: u32,
     generations: u64,
+    alert_below: i64,
 }
 
 /// A changed standing as a row.
@@ -113,5 +120,6 @@ pub(crate) fn standing_out(
         images_in_flight: after.images_in_flight,
         videos_in_flight: after.videos_in_flight,
         generations: after.generations,
+        alert_below: after.alert_below.thousandths(),
     }
 }

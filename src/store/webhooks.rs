@@ -1,22 +1,19 @@
-//! Webhook endpoints and deliveries.
+//! Webhook deliveries on their way, and what they do to their endpoints.
 
 use std::sync::LazyLock;
 
-use actors::batch::{DeliveryTried, TryOutcome};
+use actors::batch::{DeliveryTried, EndpointFault, Try, TryOutcome};
 use actors::id::{AccountId, DeliveryId, EndpointId, GenerationId};
 use actors::ports::{DeliveryStore, StoreError};
-use actors::webhook::{
-    DeliveryStatus, EndpointState, EventName, TryResult, WebhookDelivery, WebhookEndpoint,
-};
+use actors::webhook::{DeliveryStatus, EventName, TryResult, WebhookDelivery, WebhookEndpoint};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::types::Json;
-use url::Url;
 use uuid::Uuid;
 
+use crate::store::endpoint_rows::EndpointRow;
 use crate::store::rowset::{ACCOUNT_KEY, Id, KEY, Kind, SetStatement, Time};
 use crate::store::writer::Unit;
 use crate::store::{Store, database, on};
@@ -36,8 +33,19 @@ pub(crate) static LOAD_DELIVERIES: LazyLock<SetStatement> = LazyLock::new(|| {
 pub(crate) static LOAD_ENDPOINTS: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
         &ACCOUNT_KEY,
-        "SELECT stored.account_id, stored.id, stored.events, stored.enabled,
-                stored.exhausted_in_a_row
+        "SELECT
+             stored.account_id,
+             stored.id,
+             stored.events,
+             stored.enabled,
+             stored.probing,
+             stored.exhausted_in_a_row,
+             stored.failing_since,
+             stored.disabled_reason,
+             stored.disabled_at,
+             stored.cooldown_until,
+             stored.cooldown_ms,
+             stored.paused_until
          FROM {rows} AS r
          JOIN webhook_endpoints AS stored ON stored.account_id = r.account_id
          {for update}",
@@ -54,19 +62,24 @@ pub(crate) static INSERT_DELIVERIES: LazyLock<SetStatement> = LazyLock::new(|| {
             ("event", Kind::Text),
             ("generation_id", Kind::Id),
             ("data", Kind::Json),
+            ("status", Kind::Text),
+            ("next_try_at", Kind::Time),
             ("created_at", Kind::Time),
+            ("queued_at", Kind::Time),
+            ("replay_of", Kind::Id),
+            ("in_order", Kind::Bool),
         ],
         "INSERT INTO webhook_deliveries (
              account_id, id, endpoint_id, event, generation_id, data, status, tries,
-             next_try_at, created_at)
+             next_try_at, created_at, queued_at, replay_of, in_order)
          SELECT
-             account_id, id, endpoint_id, event, generation_id, data, 'pending', 0,
-             created_at, created_at
+             account_id, id, endpoint_id, event, generation_id, data, status, 0,
+             next_try_at, created_at, queued_at, replay_of, in_order
          FROM {rows} AS r",
     )
 });
 
-/// Writes the results of tries; a delivery that is no longer pending stays as it is.
+/// Writes the results of tries; a delivery that has ended stays as it is.
 pub(crate) static UPDATE_DELIVERIES: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
         &[
@@ -89,22 +102,71 @@ pub(crate) static UPDATE_DELIVERIES: LazyLock<SetStatement> = LazyLock::new(|| {
          FROM {rows} AS r
          WHERE webhook_deliveries.account_id = r.account_id
            AND webhook_deliveries.id = r.id
-           AND webhook_deliveries.status = 'pending'",
+           AND webhook_deliveries.status IN ('pending', 'queued')",
     )
 });
 
-/// Writes what deliveries did to their endpoints.
+/// Writes tries down.
+pub(crate) static INSERT_TRIES: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &[
+            ("account_id", Kind::Id),
+            ("delivery_id", Kind::Id),
+            ("number", Kind::Int),
+            ("at", Kind::Time),
+            ("status", Kind::Int),
+            ("error", Kind::Text),
+            ("took_ms", Kind::Int),
+            ("excerpt", Kind::Text),
+        ],
+        "INSERT INTO webhook_tries (
+             account_id, delivery_id, number, at, status, error, took_ms, excerpt)
+         SELECT account_id, delivery_id, number, at, status, error, took_ms, excerpt
+         FROM {rows} AS r",
+    )
+});
+
+/// Queues what is pending for endpoints that have just been disabled: any number of rows.
+pub(crate) static QUEUE_PENDING: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &[("account_id", Kind::Id), ("endpoint_id", Kind::Id), ("at", Kind::Time)],
+        "UPDATE webhook_deliveries SET
+             status = 'queued',
+             next_try_at = NULL,
+             queued_at = r.at
+         FROM {rows} AS r
+         WHERE webhook_deliveries.account_id = r.account_id
+           AND webhook_deliveries.endpoint_id = r.endpoint_id
+           AND webhook_deliveries.next_try_at IS NOT NULL",
+    )
+});
+
+/// Writes how endpoints stand.
 pub(crate) static UPDATE_ENDPOINTS: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
         &[
             ("account_id", Kind::Id),
             ("id", Kind::Id),
             ("enabled", Kind::Bool),
+            ("probing", Kind::Bool),
             ("exhausted_in_a_row", Kind::Int),
+            ("failing_since", Kind::Time),
+            ("disabled_reason", Kind::Text),
+            ("disabled_at", Kind::Time),
+            ("cooldown_until", Kind::Time),
+            ("cooldown_ms", Kind::Int),
+            ("paused_until", Kind::Time),
         ],
         "UPDATE webhook_endpoints SET
              enabled = r.enabled,
-             exhausted_in_a_row = r.exhausted_in_a_row
+             probing = r.probing,
+             exhausted_in_a_row = r.exhausted_in_a_row,
+             failing_since = r.failing_since,
+             disabled_reason = r.disabled_reason,
+             disabled_at = r.disabled_at,
+             cooldown_until = r.cooldown_until,
+             cooldown_ms = r.cooldown_ms,
+             paused_until = r.paused_until
          FROM {rows} AS r
          WHERE webhook_endpoints.account_id = r.account_id AND webhook_endpoints.id = r.id",
     )
@@ -112,32 +174,44 @@ pub(crate) static UPDATE_ENDPOINTS: LazyLock<SetStatement> = LazyLock::new(|| {
 
 /// Enabled endpoints that have something due. One seek per endpoint, however much waits.
 const LIST_DUE_ENDPOINTS: &str = "SELECT account_id, id FROM webhook_endpoints
-     WHERE enabled AND EXISTS (
+     WHERE (account_id, id) > ($1, $2)
+       AND enabled
+       AND (paused_until IS NULL OR paused_until <= $3)
+       AND EXISTS (
          SELECT 1 FROM webhook_deliveries
          WHERE webhook_deliveries.account_id = webhook_endpoints.account_id
            AND webhook_deliveries.endpoint_id = webhook_endpoints.id
            AND webhook_deliveries.next_try_at IS NOT NULL
-           AND webhook_deliveries.next_try_at <= $1)
-     LIMIT $2";
+           AND webhook_deliveries.next_try_at <= $3)
+     ORDER BY account_id, id LIMIT $4";
 
 /// One endpoint.
 const FIND_ENDPOINT: &str = "SELECT * FROM webhook_endpoints WHERE account_id = $1 AND id = $2";
 
-/// Pending deliveries of an endpoint, oldest first.
+/// Pending deliveries of an endpoint that are due, in the order in which they are.
 const LIST_PENDING: &str = "SELECT * FROM webhook_deliveries
-     WHERE account_id = $1 AND endpoint_id = $2 AND next_try_at IS NOT NULL
-     ORDER BY next_try_at, id LIMIT $3";
+     WHERE account_id = $1 AND endpoint_id = $2
+       AND next_try_at IS NOT NULL AND next_try_at <= $3
+     ORDER BY next_try_at, id LIMIT $4";
 
 #[async_trait]
 impl DeliveryStore for Store {
     async fn list_due_endpoints_any_account(
         &self,
         now: DateTime<Utc>,
+        after: Option<(AccountId, EndpointId)>,
         limit: u32,
     ) -> Result<Vec<(AccountId, EndpointId)>, StoreError> {
+        // The nil ids are before all others.
+        let (account_id, id) = after.map_or((Uuid::nil(), Uuid::nil()), |(a, id)| (a.0, id.0));
         let found: Vec<(Uuid, Uuid)> = on!(&self.db, pool => {
-            let query = sqlx::query_as(LIST_DUE_ENDPOINTS).bind(now).bind(i64::from(limit));
-            query.fetch_all(pool).await
+            sqlx::query_as(LIST_DUE_ENDPOINTS)
+                .bind(account_id)
+                .bind(id)
+                .bind(now)
+                .bind(i64::from(limit))
+                .fetch_all(pool)
+                .await
         })
         .map_err(database)?;
         Ok(found.into_iter().map(|(account, id)| (AccountId(account), EndpointId(id))).collect())
@@ -159,12 +233,14 @@ impl DeliveryStore for Store {
         &self,
         account_id: AccountId,
         endpoint_id: EndpointId,
+        due_before: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<WebhookDelivery>, StoreError> {
         let found: Vec<DeliveryRow> = on!(&self.db, pool => {
             sqlx::query_as(LIST_PENDING)
                 .bind(account_id.0)
                 .bind(endpoint_id.0)
+                .bind(due_before)
                 .bind(i64::from(limit))
                 .fetch_all(pool)
                 .await
@@ -180,66 +256,13 @@ impl DeliveryStore for Store {
     ) -> Result<Option<TryOutcome>, StoreError> {
         self.submit(|reply| Unit::Try(account_id, Box::new(tried), reply)).await
     }
-}
 
-impl Store {
-    /// An endpoint with its secret opened. The secret is bound to the endpoint's id, so a
-    /// sealed text moved to another row does not open.
-    pub(crate) fn open_endpoint(&self, row: EndpointRow) -> Result<WebhookEndpoint, StoreError> {
-        let id = row.state.id;
-        let corrupt = || StoreError::Corrupt(format!("secret of webhook endpoint {id}"));
-        let secret = self.webhook_key.open(id.as_bytes(), &row.secret_sealed);
-        let secret = secret.map_err(|_| corrupt())?;
-        let secret = str::from_utf8(secret.expose_secret()).map_err(|_| corrupt())?;
-        row.open(SecretString::from(secret))
-    }
-}
-
-#[derive(Debug, sqlx::FromRow)]
-pub(crate) struct EndpointStateRow {
-    account_id: Uuid,
-    id: Uuid,
-    events: Json<Vec<String>>,
-    enabled: bool,
-    exhausted_in_a_row: i64,
-}
-
-impl TryFrom<EndpointStateRow> for EndpointState {
-    type Error = StoreError;
-
-    fn try_from(row: EndpointStateRow) -> Result<Self, StoreError> {
-        let corrupt = || StoreError::Corrupt(format!("webhook endpoint {}", row.id));
-        let events = row.events.0.iter().map(|event| EventName::parse(event));
-        Ok(Self {
-            account_id: AccountId(row.account_id),
-            id: EndpointId(row.id),
-            events: events.collect::<Option<_>>().ok_or_else(corrupt)?,
-            enabled: row.enabled,
-            exhausted_in_a_row: u32::try_from(row.exhausted_in_a_row).map_err(|_| corrupt())?,
-        })
-    }
-}
-
-#[derive(Debug, sqlx::FromRow)]
-pub(crate) struct EndpointRow {
-    #[sqlx(flatten)]
-    state: EndpointStateRow,
-    url: String,
-    pub(crate) secret_sealed: String,
-    created_at: DateTime<Utc>,
-}
-
-impl EndpointRow {
-    /// The endpoint, given its opened secret.
-    pub(crate) fn open(self, secret: SecretString) -> Result<WebhookEndpoint, StoreError> {
-        let url = Url::parse(&self.url);
-        let url = url.map_err(|_| StoreError::Corrupt(format!("URL of {}", self.state.id)))?;
-        Ok(WebhookEndpoint {
-            state: self.state.try_into()?,
-            url,
-            secret,
-            created_at: self.created_at,
-        })
+    async fn disable(
+        &self,
+        account_id: AccountId,
+        fault: EndpointFault,
+    ) -> Result<bool, StoreError> {
+        self.submit(|reply| Unit::Disable(account_id, fault, reply)).await
     }
 }
 
@@ -249,12 +272,15 @@ pub(crate) struct DeliveryRow {
     id: Uuid,
     endpoint_id: Uuid,
     event: String,
-    generation_id: Uuid,
+    generation_id: Option<Uuid>,
     data: Json<Value>,
     status: String,
     tries: i64,
     next_try_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
+    queued_at: Option<DateTime<Utc>>,
+    replay_of: Option<Uuid>,
+    in_order: bool,
 }
 
 impl TryFrom<DeliveryRow> for WebhookDelivery {
@@ -267,12 +293,15 @@ impl TryFrom<DeliveryRow> for WebhookDelivery {
             endpoint_id: EndpointId(row.endpoint_id),
             id: DeliveryId(row.id),
             event: EventName::parse(&row.event).ok_or_else(corrupt)?,
-            generation_id: GenerationId(row.generation_id),
+            generation_id: row.generation_id.map(GenerationId),
             status: DeliveryStatus::parse(&row.status).ok_or_else(corrupt)?,
             tries: u32::try_from(row.tries).map_err(|_| corrupt())?,
             data: row.data.0,
             created_at: row.created_at,
             next_try_at: row.next_try_at.unwrap_or(row.created_at),
+            queued_at: row.queued_at,
+            replay_of: row.replay_of.map(DeliveryId),
+            in_order: row.in_order,
         })
     }
 }
@@ -284,21 +313,32 @@ pub(crate) struct DeliveryOut<'a> {
     id: Id,
     endpoint_id: Id,
     event: &'static str,
-    generation_id: Id,
+    generation_id: Option<Id>,
     data: &'a Value,
+    status: &'static str,
+    next_try_at: Option<Time>,
     created_at: Time,
+    queued_at: Option<Time>,
+    replay_of: Option<Id>,
+    in_order: bool,
 }
 
 /// A new delivery as a row.
 pub(crate) fn delivery_out(delivery: &WebhookDelivery) -> DeliveryOut<'_> {
+    let pending = delivery.status == DeliveryStatus::Pending;
     DeliveryOut {
         account_id: Id(delivery.account_id.0),
         id: Id(delivery.id.0),
         endpoint_id: Id(delivery.endpoint_id.0),
         event: delivery.event.as_str(),
-        generation_id: Id(delivery.generation_id.0),
+        generation_id: delivery.generation_id.map(|id| Id(id.0)),
         data: &delivery.data,
+        status: delivery.status.as_str(),
+        next_try_at: pending.then_some(Time(delivery.next_try_at)),
         created_at: Time(delivery.created_at),
+        queued_at: delivery.queued_at.map(Time),
+        replay_of: delivery.replay_of.map(|id| Id(id.0)),
+        in_order: delivery.in_order,
     }
 }
 
@@ -324,27 +364,52 @@ pub(crate) fn tried_out<'a>(delivery: &WebhookDelivery, result: &'a TryResult) -
         status: delivery.status.as_str(),
         tries: delivery.tries,
         next_try_at: pending.then_some(Time(delivery.next_try_at)),
-        finished_at: (!pending).then_some(Time(result.at)),
+        finished_at: (!delivery.status.is_open()).then_some(Time(result.at)),
         last_status: result.status,
         last_error: result.error.as_deref(),
     }
 }
 
-/// A changed endpoint on its way into the database.
+/// A try on its way into the database.
 #[derive(Debug, Serialize)]
-pub(crate) struct EndpointOut {
+pub(crate) struct TryOut<'a> {
     account_id: Id,
-    id: Id,
-    enabled: bool,
-    exhausted_in_a_row: u32,
+    delivery_id: Id,
+    number: u32,
+    at: Time,
+    status: Option<u16>,
+    error: Option<&'a str>,
+    took_ms: u64,
+    excerpt: Option<&'a str>,
 }
 
-/// A changed endpoint as a row.
-pub(crate) fn endpoint_out(endpoint: &EndpointState) -> EndpointOut {
-    EndpointOut {
-        account_id: Id(endpoint.account_id.0),
-        id: Id(endpoint.id.0),
-        enabled: endpoint.enabled,
-        exhausted_in_a_row: endpoint.exhausted_in_a_row,
+/// A try as a row.
+pub(crate) fn try_out(one: &Try) -> TryOut<'_> {
+    TryOut {
+        account_id: Id(one.account_id.0),
+        delivery_id: Id(one.delivery_id.0),
+        number: one.number,
+        at: Time(one.result.at),
+        status: one.result.status,
+        error: one.result.error.as_deref(),
+        took_ms: u64::try_from(one.result.took.as_millis()).unwrap_or_default(),
+        excerpt: one.result.excerpt.as_deref(),
     }
+}
+
+/// An endpoint that was disabled, whose pending deliveries are to be queued.
+#[derive(Debug, Serialize)]
+pub(crate) struct DisabledOut {
+    account_id: Id,
+    endpoint_id: Id,
+    at: Time,
+}
+
+/// A disabled endpoint as a row.
+pub(crate) fn disabled_out(
+    account_id: AccountId,
+    endpoint_id: EndpointId,
+    at: DateTime<Utc>,
+) -> DisabledOut {
+    DisabledOut { account_id: Id(account_id.0), endpoint_id: Id(endpoint_id.0), at: Time(at) }
 }

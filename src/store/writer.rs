@@ -5,14 +5,14 @@
 //! best; sharing one flush among many units is where durable throughput comes from
 //! (`ARCHITECTURE.md`, "Group commit"). The callers see none of this.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use actors::account::Plans;
 use actors::batch::{
     self, AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeleteRefusal, DeliveryTried,
-    Snapshot, TryOutcome,
+    EndpointFault, Snapshot, TryOutcome,
 };
 use actors::generation::{Generation, NewAttempt, NewGeneration};
 use actors::id::{AccountId, ApiKeyId, GenerationId, NodeId};
@@ -25,7 +25,8 @@ use crate::store::in_flight::InFlight;
 use crate::store::rowset::{AccountKey, Id, Key};
 use crate::store::transaction::{Write, WriteConnection, WriteTransaction};
 use crate::store::{
-    Db, StoreMetrics, generations, idempotency, ledger, spendings, standings, webhooks,
+    Db, StoreMetrics, alerts, endpoint_rows, generations, idempotency, ledger, notifications,
+    spendings, standings, webhooks,
 };
 
 /// What the rules of a batch need beside the rows.
@@ -54,6 +55,8 @@ pub(crate) enum Unit {
     Delete(AccountId, GenerationId, Reply<Result<(), DeleteRefusal>>),
     /// See `DeliveryStore::record_try`.
     Try(AccountId, Box<DeliveryTried>, Reply<Option<TryOutcome>>),
+    /// See `DeliveryStore::disable`.
+    Disable(AccountId, EndpointFault, Reply<bool>),
 }
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -154,6 +157,7 @@ impl Unit {
             Self::Conclude(_, reply) => drop(reply.send(Err(error))),
             Self::Delete(_, _, reply) => drop(reply.send(Err(error))),
             Self::Try(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Disable(_, _, reply) => drop(reply.send(Err(error))),
         }
     }
 
@@ -162,7 +166,9 @@ impl Unit {
             Self::Accept(accept, _) => accept.0.account_id,
             Self::Advance(advance, _) => advance.account_id,
             Self::Conclude(conclusion, _) => conclusion.key.account_id,
-            Self::Delete(account_id, ..) | Self::Try(account_id, ..) => *account_id,
+            Self::Delete(account_id, ..)
+            | Self::Try(account_id, ..)
+            | Self::Disable(account_id, ..) => *account_id,
         }
     }
 }
@@ -173,6 +179,7 @@ enum Answer {
     Conclude,
     Delete(Result<(), DeleteRefusal>),
     Try(Option<TryOutcome>),
+    Disable(bool),
 }
 
 impl Answer {
@@ -189,6 +196,7 @@ impl Answer {
             }
             Unit::Delete(account_id, id, _) => Self::Delete(batch.delete(*account_id, *id)),
             Unit::Try(_, tried, _) => Self::Try(batch.record_try(tried.as_ref().clone())),
+            Unit::Disable(_, fault, _) => Self::Disable(batch.disable(*fault)),
         }
     }
 
@@ -200,6 +208,7 @@ impl Answer {
             (Self::Conclude, Unit::Conclude(_, reply)) => drop(reply.send(Ok(()))),
             (Self::Delete(answer), Unit::Delete(.., reply)) => drop(reply.send(Ok(answer))),
             (Self::Try(answer), Unit::Try(_, _, reply)) => drop(reply.send(Ok(answer))),
+            (Self::Disable(answer), Unit::Disable(_, _, reply)) => drop(reply.send(Ok(answer))),
             _ => unreachable!("answers are made from the units, in order"),
         }
     }
@@ -223,12 +232,14 @@ async fn load(
         None if snapshot.generations.contains_key(&key) => {}
         None => drop(advancing.insert(key)),
     };
+    let mut reserved: BTreeMap<AccountId, i64> = BTreeMap::new();
     for unit in units {
         let account_id = unit.account_id();
         match unit {
             Unit::Accept(accept, _) => {
                 let new = &accept.0;
                 paying.insert(account_id);
+                *reserved.entry(account_id).or_default() += new.amount.thousandths();
                 spending.extend(new.asked_by.counted().map(|key| (account_id, key)));
                 claimed.extend(new.claim.as_ref().map(|claim| &claim.key));
             }
@@ -252,6 +263,7 @@ async fn load(
                 telling.insert(account_id);
                 tried_ones.insert((account_id, tried.delivery_id));
             }
+            Unit::Disable(..) => drop(telling.insert(account_id)),
         }
     }
     let keys = |accounts: BTreeSet<AccountId>| -> Vec<AccountKey> {
@@ -261,6 +273,13 @@ async fn load(
         transaction.fetch(&standings::LOAD, &keys(paying)).await?;
     for row in standings {
         snapshot.standings.insert(AccountId(row.id), row.try_into()?);
+    }
+    let alerted = snapshot.may_alert(&reserved);
+    telling.extend(&alerted);
+    load_alerts(transaction, &mut snapshot, &keys(alerted.clone())).await?;
+    // Who has never chosen has no row.
+    for account_id in alerted {
+        snapshot.alerts.entry(account_id).or_default();
     }
     let generation_keys: Vec<Key> =
         advancing.into_iter().map(|(account_id, id)| generations::key(account_id, id)).collect();
@@ -294,10 +313,10 @@ async fn load(
         let record: actors::idempotency::Record = row.try_into()?;
         snapshot.records.insert(record.claim.key.clone(), record);
     }
-    let endpoints: Vec<webhooks::EndpointStateRow> =
+    let endpoints: Vec<endpoint_rows::EndpointStateRow> =
         transaction.fetch(&webhooks::LOAD_ENDPOINTS, &keys(telling)).await?;
     for row in endpoints {
-        let endpoint: actors::webhook::EndpointState = row.try_into()?;
+        let endpoint: actors::webhook::endpoint::EndpointState = row.try_into()?;
         snapshot.endpoints.insert(endpoint.id, endpoint);
     }
     let deliveries: Vec<webhooks::DeliveryRow> =
@@ -307,6 +326,18 @@ async fn load(
         snapshot.deliveries.insert(delivery.id, delivery);
     }
     Ok(snapshot)
+}
+
+async fn load_alerts(
+    transaction: &mut WriteTransaction<'_>,
+    snapshot: &mut Snapshot,
+    accounts: &[AccountKey],
+) -> Result<(), StoreError> {
+    let found: Vec<alerts::AlertsRow> = transaction.fetch(&alerts::LOAD, accounts).await?;
+    for row in found {
+        snapshot.alerts.insert(AccountId(row.account_id), row.try_into()?);
+    }
+    Ok(())
 }
 
 /// Writes what the batch changed: one statement per table, and a row that was not as expected
@@ -347,7 +378,16 @@ async fn save(
         .iter()
         .map(|(delivery, result)| webhooks::tried_out(delivery, result))
         .collect();
-    let endpoints: Vec<_> = changes.endpoints.iter().map(webhooks::endpoint_out).collect();
+    let tries: Vec<_> = changes.tries.iter().map(webhooks::try_out).collect();
+    let endpoints: Vec<_> = changes.endpoints.iter().map(endpoint_rows::endpoint_out).collect();
+    let told: Vec<_> = changes.notifications.iter().map(notifications::notification_out).collect();
+    let alerts: Vec<_> =
+        changes.alerts.iter().map(|(id, alerts)| alerts::alerts_out(*id, alerts)).collect();
+    let disabled: Vec<_> = changes
+        .disabled
+        .iter()
+        .map(|(account_id, id, at)| webhooks::disabled_out(*account_id, *id, *at))
+        .collect();
     let deleted: Vec<_> =
         changes.deleted.iter().map(|(account_id, id)| generations::key(*account_id, *id)).collect();
     let writes = [
@@ -361,9 +401,15 @@ async fn save(
         Write::new(&idempotency::DELETE, &forgotten),
         Write::new(&webhooks::INSERT_DELIVERIES, &deliveries),
         Write::new(&webhooks::UPDATE_DELIVERIES, &tried),
+        Write::new(&webhooks::INSERT_TRIES, &tries),
         Write::new(&webhooks::UPDATE_ENDPOINTS, &endpoints),
+        Write::new(&notifications::INSERT, &told),
+        Write::new(&alerts::UPSERT, &alerts),
         // Last: it may have ended in this very batch.
         Write::new(&generations::DELETE, &deleted),
     ];
-    transaction.write_all(writes.into_iter().flatten().collect()).await
+    transaction.write_all(writes.into_iter().flatten().collect()).await?;
+    // As many rows as there are, which is why it is not one of the others.
+    transaction.execute(&webhooks::QUEUE_PENDING, &disabled).await?;
+    Ok(())
 }

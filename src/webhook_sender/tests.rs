@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use actors::webhook::DeliveryPolicy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -113,16 +114,20 @@ async fn read_request(stream: &mut TcpStream) -> io::Result<Option<String>> {
 }
 
 fn client(allow_private_targets: bool, timeout_ms: u64) -> WebhookClient {
-    WebhookClient::new(&WebhooksConfig {
+    WebhookClient::new(&config(allow_private_targets, timeout_ms, None)).unwrap()
+}
+
+fn config(allow_private_targets: bool, timeout_ms: u64, proxy_url: Option<Url>) -> WebhooksConfig {
+    WebhooksConfig {
         allow_private_targets,
         timeout: Duration::from_millis(timeout_ms),
-        waits: vec![Duration::ZERO],
-        disable_after: 15,
+        policy: DeliveryPolicy::default(),
+        queue_kept: Duration::from_secs(72 * 60 * 60),
+        proxy_url,
         in_flight_max_per_endpoint: 8,
         response_bytes_max: 65_536,
         endpoints_max: 10,
-    })
-    .unwrap()
+    }
 }
 
 async fn post(client: &WebhookClient, url: &str) -> Reply {
@@ -307,4 +312,34 @@ async fn connections_are_used_again() {
 #[test]
 fn an_excerpt_is_text_that_every_database_takes() {
     assert_eq!(as_text(b"a\0b\xff\xc3"), "a\u{fffd}b\u{fffd}\u{fffd}");
+}
+
+#[test]
+fn a_wait_is_told_in_seconds_or_as_a_time_of_day() {
+    let now: DateTime<Utc> = "2026-06-02T08:15:14Z".parse().unwrap();
+    let wait = |text| wait_of(text, now);
+    assert_eq!(wait("120"), Some(Duration::from_secs(120)));
+    assert_eq!(wait("Tue, 02 Jun 2026 08:16:14 GMT"), Some(Duration::from_secs(60)));
+    for past_or_nothing in ["Tue, 02 Jun 2026 08:15:13 GMT", "", "soon", "-1", "1.5"] {
+        assert_eq!(wait(past_or_nothing), None, "{past_or_nothing}");
+    }
+}
+
+/// The proxy is asked for the name, which is not resolved here; but names and addresses that no
+/// webhook can mean do not reach it.
+#[tokio::test]
+async fn with_a_proxy_the_proxy_makes_the_connection() {
+    let proxy =
+        Listener::start(Behaviour::Say("HTTP/1.1 502 No\r\ncontent-length: 0\r\n\r\n")).await;
+    let url = Url::parse(&format!("http://{}", proxy.address)).unwrap();
+    let client = WebhookClient::new(&config(false, 2000, Some(url))).unwrap();
+    let count = || proxy.connections.load(Ordering::SeqCst);
+    for refused in ["https://localhost/", "https://169.254.169.254/", "https://10.0.0.1/"] {
+        let reply = post(&client, refused).await;
+        assert!(matches!(reply.outcome, Outcome::Failed(Failure::Call(CallFailure::Url(_)))));
+    }
+    assert_eq!(count(), 0);
+    let reply = post(&client, "https://hooks.nowhere.invalid/").await;
+    assert!(matches!(reply.outcome, Outcome::Failed(_)), "{reply:?}");
+    assert_eq!(count(), 1, "it was asked, though nobody can resolve that name");
 }

@@ -11,6 +11,7 @@ mod cli;
 mod content;
 mod credits;
 mod emulator;
+mod endpoints;
 mod estimates;
 mod events;
 mod generations;

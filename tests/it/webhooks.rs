@@ -1,6 +1,6 @@
 //! What customers are told.
 
-use actors::webhook::signature;
+use actors::webhook::signing::signature;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -105,7 +105,8 @@ async fn a_failing_endpoint_is_tried_five_times(backend: Backend) {
 }
 
 async fn an_endpoint_that_keeps_failing_is_disabled(backend: Backend) {
-    let app = TestApp::start_with(backend, &[("webhooks.waits_ms", "0,1")]).await;
+    let settings = [("webhooks.waits_ms", "0,1"), ("webhooks.cooldown_ms", "0")];
+    let app = TestApp::start_with(backend, &settings).await;
     let receiver = Receiver::start();
     // A redirect is a failure like any other, and is not followed.
     receiver.always(Reply::Redirect(receiver.url.clone()));

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::support::{TRIES_MAX, TestStore, at, completed, credits};
 
 /// How each rule is broken: its name, and a statement in which names in braces are ids.
-const BROKEN: [(&str, &str); 31] = [
+const BROKEN: [(&str, &str); 36] = [
     (
         "ledger.seq_has_no_gaps",
         "UPDATE ledger_entries SET seq = 100 WHERE kind = 'reserve' AND generation_id = {pending}",
@@ -141,6 +141,18 @@ const BROKEN: [(&str, &str); 31] = [
                 created_at, 1
          FROM accounts",
     ),
+    ("delivery.tries_are_logged", "UPDATE webhook_tries SET number = 2"),
+    (
+        "delivery.resent_is_repeated",
+        "UPDATE webhook_deliveries SET status = 'resent', queued_at = finished_at
+         WHERE status = 'delivered'",
+    ),
+    (
+        "delivery.waits_for_a_disabled_endpoint",
+        "UPDATE webhook_endpoints SET enabled = FALSE",
+    ),
+    ("endpoint.is_well_formed", "UPDATE webhook_endpoints SET disabled_reason = 'gone'"),
+    ("alerts.default_is_armed", "UPDATE accounts SET alert_below_millicredits = 0"),
 ];
 
 /// Takes away what would refuse the statements above.
@@ -182,7 +194,7 @@ impl Filled {
             at: at(0),
         };
         test.store.grant(account, grant).await.unwrap().unwrap();
-        let endpoint = test.endpoint(account, &EventName::ALL).await.state.id;
+        let endpoint = test.endpoint(account, &EventName::DEFAULT).await.state.id;
         let succeeded = test.processing(account).await;
         test.advance(&succeeded, vec![completed(1)]).await.unwrap();
         let failed = test.processing(account).await;
@@ -198,9 +210,9 @@ impl Filled {
         test.store.advance(cancel).await.unwrap().unwrap();
         let processing = test.processing(account).await;
         let pending = test.accepted(account).await;
-        let deliveries = test.store.list_pending(account, endpoint, 10).await.unwrap();
-        let result = TryResult { status: Some(200), error: None, at: at(9) };
-        let tried = DeliveryTried { delivery_id: deliveries[0].id, result };
+        let deliveries = test.store.list_pending(account, endpoint, at(99), 10).await.unwrap();
+        let result = TryResult { status: Some(200), at: at(9), ..TryResult::default() };
+        let tried = DeliveryTried { delivery_id: deliveries[0].id, number: 1, spread: 0.5, result };
         test.store.record_try(account, tried).await.unwrap().unwrap();
         let ids = vec![
             ("{succeeded}", succeeded.id.0),
@@ -260,6 +272,9 @@ async fn a_whole_database_has_no_findings(test: TestStore) {
         ("attempts", 5),
         ("webhook_endpoints", 1),
         ("webhook_deliveries", 7),
+        ("webhook_tries", 1),
+        ("notifications", 0),
+        ("credit_alerts", 0),
     ];
     assert_eq!(counts, expected);
     filled.test.finish().await;

@@ -66,7 +66,7 @@ async fn what_others_have_is_neither_listed_nor_counted(test: TestStore) {
 
 async fn what_has_ended_is_deleted_once_and_its_ledger_stays(test: TestStore) {
     let (account, other) = (test.account("1").await, test.account("1").await);
-    let endpoint = test.endpoint(account, &EventName::ALL).await.state.id;
+    let endpoint = test.endpoint(account, &EventName::DEFAULT).await.state.id;
     let generation = test.processing(account).await;
     test.advance(&generation, vec![completed(1)]).await.unwrap();
     let foreign = test.store.delete(other, generation.id).await.unwrap();
@@ -81,7 +81,7 @@ async fn what_has_ended_is_deleted_once_and_its_ledger_stays(test: TestStore) {
     assert_eq!(test.advance(&generation, late).await, Err(AdvanceRefusal::NotFound));
     let ledger = ["add 1.000 1.000", "reserve 0.100 0.900", "charge 0.100 0.900"];
     assert_eq!(test.ledger(account).await, ledger);
-    assert_eq!(test.store.list_pending(account, endpoint, 10).await.unwrap().len(), 2);
+    assert_eq!(test.store.list_pending(account, endpoint, at(1000), 10).await.unwrap().len(), 2);
     test.finish().await;
 }
 

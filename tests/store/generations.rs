@@ -50,7 +50,7 @@ async fn cancel(
 
 async fn a_success_is_charged_and_told(test: TestStore) {
     let account = test.account("1").await;
-    let endpoint = test.endpoint(account, &EventName::ALL).await.state.id;
+    let endpoint = test.endpoint(account, &EventName::DEFAULT).await.state.id;
     let accepted = test.accepted(account).await;
     assert_eq!(accepted.status(), Status::Pending);
     assert_eq!(stored(&test, &accepted).await, accepted);
@@ -62,7 +62,7 @@ async fn a_success_is_charged_and_told(test: TestStore) {
     assert_eq!(stored(&test, &succeeded).await, succeeded);
     let ledger = ["add 1.000 1.000", "reserve 0.100 0.900", "charge 0.100 0.900"];
     assert_eq!(test.ledger(account).await, ledger);
-    let told = test.store.list_pending(account, endpoint, 10).await.unwrap();
+    let told = test.store.list_pending(account, endpoint, at(1000), 10).await.unwrap();
     let told: Vec<EventName> = told.iter().map(|delivery| delivery.event).collect();
     assert_eq!(told, [EventName::GenerationStarted, EventName::GenerationCompleted]);
     let again = test.advance(&succeeded, vec![completed(1)]).await;

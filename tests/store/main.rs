@@ -27,6 +27,7 @@ macro_rules! on_both {
 
 mod accounts;
 mod admission;
+mod alerts;
 mod attempts;
 mod audit;
 mod content;

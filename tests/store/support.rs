@@ -123,7 +123,7 @@ impl TestStore {
             plans: plans(),
             policy: DeliveryPolicy {
                 waits: vec![Duration::from_secs(1); TRIES_MAX as usize],
-                disable_after: 15,
+                ..DeliveryPolicy::default()
             },
             batch_max: 256,
             queue_max: 4096,

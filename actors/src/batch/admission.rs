@@ -34,6 +34,7 @@ impl Batch<'_> {
         self.record(account_id, EntryKind::Reserve, amount, subject_of(&generation), at)
             .expect("the balance covers it");
         self.change_standing(account_id, |standing| standing.enter(generation.media));
+        self.alert_if_low(account_id, at);
         generation
             .apply(Event::AttemptStarted(first))
             .expect("a new generation is pending and has no attempt");

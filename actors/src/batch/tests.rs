@@ -5,11 +5,13 @@ use uuid::Uuid;
 
 use super::*;
 use crate::account::Plan;
+use crate::alert::AlertSettings;
 use crate::fakes::{ACCOUNT, Ids, PRICE, new_generation, plans, standing};
 use crate::generation::{AskedBy, NewAttempt, NewGeneration};
 use crate::id::ApiKeyId;
 use crate::idempotency::{Answer, Claim, Conclusion};
 use crate::spending::Month;
+use crate::webhook::EventName;
 
 const OTHER: AccountId = AccountId(Uuid::from_u128(2));
 
@@ -23,7 +25,7 @@ fn files() -> FileUrls {
 
 fn policy() -> DeliveryPolicy {
     let waits = vec![std::time::Duration::ZERO; 2];
-    DeliveryPolicy { waits, disable_after: 2 }
+    DeliveryPolicy { waits, disable_after: 2, ..DeliveryPolicy::default() }
 }
 
 fn first() -> NewAttempt {
@@ -42,7 +44,7 @@ fn new(number: u128) -> NewGeneration {
 
 fn endpoint(account_id: AccountId, number: u128, events: &[EventName]) -> EndpointState {
     let (id, events) = (EndpointId(Uuid::from_u128(number)), events.to_vec());
-    EndpointState { account_id, id, events, enabled: true, exhausted_in_a_row: 0 }
+    EndpointState::new(account_id, id, events)
 }
 
 /// A snapshot with this balance and one accepted generation.
@@ -340,21 +342,19 @@ fn tries_of_one_batch_count_one_after_another() {
         endpoint_id: EndpointId(Uuid::from_u128(1)),
         id: DeliveryId(Uuid::from_u128(number)),
         event: EventName::GenerationStarted,
-        generation_id: GenerationId(Uuid::from_u128(5)),
-        data: serde_json::Value::Null,
-        created_at: now(),
-        status: DeliveryStatus::Pending,
-        tries: 0,
-        next_try_at: now(),
+        generation_id: Some(GenerationId(Uuid::from_u128(5))),
+        ..WebhookDelivery::blank(now())
     };
     snapshot.deliveries.extend((1..=2).map(delivery).map(|d| (d.id, d)));
-    let tried = |number: u128| DeliveryTried {
-        delivery_id: DeliveryId(Uuid::from_u128(number)),
-        result: TryResult { status: Some(500), error: Some("no".to_owned()), at: now() },
+    let tried = |(delivery, number)| DeliveryTried {
+        delivery_id: DeliveryId(Uuid::from_u128(delivery)),
+        number,
+        spread: 0.5,
+        result: failed(),
     };
-    let (outcomes, changes) = decide(snapshot, |batch| {
-        [1, 1, 1, 2, 2].map(|number| batch.record_try(tried(number)).unwrap())
-    });
+    let tries = [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)];
+    let (outcomes, changes) =
+        decide(snapshot, |batch| tries.map(|one| batch.record_try(tried(one)).unwrap()));
     let statuses = outcomes.each_ref().map(|outcome| outcome.delivery.status);
     use DeliveryStatus::{Exhausted, Pending};
     // The third try of the first changes nothing: it was exhausted.
@@ -362,6 +362,69 @@ fn tries_of_one_batch_count_one_after_another() {
     assert_eq!(outcomes.map(|o| o.endpoint_enabled), [true, true, true, true, false]);
     assert_eq!((changes.tried.len(), changes.endpoints.len()), (2, 1));
     assert!(!changes.endpoints[0].enabled);
+    assert_eq!(changes.tries.len(), 4);
+    assert_eq!(changes.disabled, [(ACCOUNT, EndpointId(Uuid::from_u128(1)), now())]);
+}
+
+fn failed() -> TryResult {
+    let error = Some("no".to_owned());
+    TryResult { status: Some(500), error, at: now(), ..TryResult::default() }
+}
+
+/// An account that is told below these thresholds, and has an endpoint that wants to know.
+fn alerted(balance: i64, thresholds: &[i64]) -> Snapshot {
+    let mut snapshot = snapshot(balance);
+    let thresholds = thresholds.iter().map(|one| Credits::from_thousandths(*one).unwrap());
+    let settings = AlertSettings {
+        thresholds: thresholds.collect(),
+        webhook: true,
+        ..AlertSettings::default()
+    };
+    let alerts = Alerts { settings: settings.checked().unwrap(), ..Alerts::default() };
+    snapshot.standings.get_mut(&ACCOUNT).unwrap().alert_below = alerts.alert_below();
+    snapshot.alerts.insert(ACCOUNT, alerts);
+    snapshot
+}
+
+#[test]
+fn a_reserve_that_crosses_thresholds_tells_the_owner_of_all_of_them_once() {
+    let (_, changes) = decide(alerted(21, &[20, 15, 5]), |batch| {
+        batch.accept(new(6), first()).unwrap();
+        batch.accept(new(7), first()).unwrap();
+    });
+    let [told] = &changes.deliveries[..] else { panic!("{:?}", changes.deliveries) };
+    assert_eq!((told.event, told.generation_id), (EventName::CreditsLowBalance, None));
+    assert_eq!(told.data["current_balance"], 0.011);
+    assert_eq!(told.data["thresholds_crossed"].as_array().unwrap().len(), 2);
+    assert_eq!(changes.notifications.len(), 1);
+    let (_, _, after) = changes.standings[0];
+    assert_eq!(after.alert_below.thousandths(), 5, "the next one");
+    assert_eq!(changes.alerts[0].1.fired.len(), 2);
+}
+
+#[test]
+fn an_alert_without_its_channels_is_only_remembered() {
+    let mut snapshot = alerted(21, &[20]);
+    let settings = &mut snapshot.alerts.get_mut(&ACCOUNT).unwrap().settings;
+    (settings.in_app, settings.webhook) = (false, false);
+    let (_, changes) = decide(snapshot, |batch| batch.accept(new(6), first()).unwrap());
+    assert!(changes.deliveries.is_empty() && changes.notifications.is_empty());
+    assert_eq!(changes.alerts.len(), 1);
+}
+
+#[test]
+fn what_happens_to_a_disabled_endpoint_in_one_batch_is_queued() {
+    let (id, at) = (EndpointId(Uuid::from_u128(1)), now());
+    let fault = EndpointFault { endpoint_id: id, reason: DisableReason::Quarantined, at };
+    let (disabled, changes) = decide(snapshot(0), |batch| {
+        let disabled = [batch.disable(fault), batch.disable(fault)];
+        batch.advance(advance(None, vec![accepted()])).unwrap();
+        disabled
+    });
+    assert_eq!(disabled, [true, false]);
+    assert!(changes.deliveries.iter().all(|it| it.status == DeliveryStatus::Queued));
+    assert_eq!((changes.disabled.len(), changes.notifications.len()), (1, 1));
+    assert!(changes.into_sendable().is_empty());
 }
 
 #[test]

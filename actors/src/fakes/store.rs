@@ -11,8 +11,8 @@ use tokio::time::sleep;
 
 use crate::account::Standing;
 use crate::batch::{
-    AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeleteRefusal, DeliveryTried, Rules,
-    Snapshot, TryOutcome,
+    AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeleteRefusal, DeliveryTried,
+    EndpointFault, Rules, Snapshot, TryOutcome,
 };
 use crate::engine::Engine;
 use crate::fakes::{Ids, plans, standing};
@@ -20,13 +20,14 @@ use crate::generation::{EventKind, Generation, NewAttempt, NewGeneration, Status
 use crate::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId, NodeId};
 use crate::idempotency::{Record, RecordKey};
 use crate::ledger::{EntryKind, LedgerEntry};
+use crate::notification::Notification;
 use crate::ports::{
     Backlog, BacklogStore, DeliveryListener, DeliveryStore, GenerationStore, StoreError,
 };
 use crate::spending::Spending;
+use crate::webhook::endpoint::EndpointState;
 use crate::webhook::{
-    DeliveryPolicy, DeliveryStatus, EndpointState, EventName, FileUrls, WebhookDelivery,
-    WebhookEndpoint,
+    DeliveryPolicy, DeliveryStatus, EventName, FileUrls, WebhookDelivery, WebhookEndpoint,
 };
 
 /// What happens to a write, in the order in which writes come.
@@ -55,7 +56,7 @@ pub(crate) struct FakeStore {
     pub(crate) listener: Mutex<Option<Engine>>,
     ids: std::sync::Arc<Ids>,
     files: FileUrls,
-    policy: DeliveryPolicy,
+    pub(crate) policy: DeliveryPolicy,
 }
 
 #[derive(Default)]
@@ -68,6 +69,7 @@ pub(crate) struct Rows {
     pub(crate) entries: Vec<LedgerEntry>,
     pub(crate) endpoints: BTreeMap<EndpointId, WebhookEndpoint>,
     pub(crate) deliveries: BTreeMap<DeliveryId, WebhookDelivery>,
+    pub(crate) notifications: Vec<Notification>,
     /// What every accept and advance that was taken in said.
     pub(crate) writes: Vec<Vec<EventKind>>,
     /// Advances that were refused.
@@ -80,7 +82,6 @@ fn lost() -> StoreError {
 
 impl FakeStore {
     pub(crate) fn new(ids: std::sync::Arc<Ids>) -> Self {
-        let waits = [0, 500, 1500, 3000, 5000].map(Duration::from_millis).to_vec();
         Self {
             rows: Mutex::default(),
             faults: Mutex::default(),
@@ -89,7 +90,7 @@ impl FakeStore {
             listener: Mutex::default(),
             ids,
             files: FileUrls { base: "https://files.test".to_owned() },
-            policy: DeliveryPolicy { waits, disable_after: 15 },
+            policy: DeliveryPolicy::default(),
         }
     }
 
@@ -110,10 +111,9 @@ impl FakeStore {
     }
 
     pub(crate) fn add_endpoint(&self, account_id: AccountId, id: EndpointId, url: &str) {
-        let events = EventName::ALL.to_vec();
-        let state = EndpointState { account_id, id, events, enabled: true, exhausted_in_a_row: 0 };
         let endpoint = WebhookEndpoint {
-            state,
+            state: EndpointState::new(account_id, id, EventName::ALL.to_vec()),
+            previous: None,
             url: url.parse().unwrap(),
             secret: SecretString::from("whsec_0123456789abcdef0123456789abcdef"),
             created_at: DateTime::UNIX_EPOCH,
@@ -139,6 +139,7 @@ impl FakeStore {
             generations: generations.map(|g| ((g.account_id, g.id), g.clone())).collect(),
             endpoints: rows.endpoints.iter().map(|(id, e)| (*id, e.state.clone())).collect(),
             deliveries: rows.deliveries.iter().map(|(id, d)| (*id, d.clone())).collect(),
+            alerts: HashMap::new(),
         };
         let next_id = || self.ids.fresh();
         let plans = plans();
@@ -146,8 +147,7 @@ impl FakeStore {
         let mut batch = Batch::new(snapshot, &next_id, rules);
         let decided = decide(&mut batch);
         let changes = batch.into_changes();
-        let announced = changes.deliveries.clone();
-        rows.take_in(changes);
+        let announced = rows.take_in(changes);
         drop(rows);
         let listener = self.listener.lock().unwrap().clone();
         if let Some(engine) = listener.filter(|_| !announced.is_empty()) {
@@ -176,8 +176,14 @@ impl FakeStore {
 }
 
 impl Rows {
-    fn take_in(&mut self, changes: Changes) {
-        for generation in changes.inserted {
+    /// Writes the changes; answers what may leave.
+    fn take_in(&mut self, mut changes: Changes) -> Vec<WebhookDelivery> {
+        let sendable = Changes {
+            deliveries: changes.deliveries.clone(),
+            disabled: changes.disabled.clone(),
+            ..Changes::default()
+        };
+        for generation in std::mem::take(&mut changes.inserted) {
             self.generations.insert(generation.id, generation);
         }
         for (generation, was) in changes.updated {
@@ -208,6 +214,17 @@ impl Rows {
         for (_, id) in changes.deleted {
             self.generations.remove(&id).unwrap();
         }
+        for (_, endpoint_id, at) in changes.disabled {
+            for delivery in self.deliveries.values_mut() {
+                if delivery.endpoint_id == endpoint_id && delivery.status == DeliveryStatus::Pending
+                {
+                    delivery.status = DeliveryStatus::Queued;
+                    delivery.queued_at = Some(at);
+                }
+            }
+        }
+        self.notifications.extend(changes.notifications);
+        sendable.into_sendable()
     }
 }
 
@@ -318,6 +335,7 @@ impl DeliveryStore for FakeStore {
     async fn list_due_endpoints_any_account(
         &self,
         now: DateTime<Utc>,
+        after: Option<(AccountId, EndpointId)>,
         limit: u32,
     ) -> Result<Vec<(AccountId, EndpointId)>, StoreError> {
         let rows = self.rows();
@@ -325,9 +343,11 @@ impl DeliveryStore for FakeStore {
             .filter(|delivery| delivery.status == DeliveryStatus::Pending)
             .filter(|delivery| delivery.next_try_at <= now)
             .filter(|delivery| {
-                rows.endpoints.get(&delivery.endpoint_id).is_some_and(|e| e.state.enabled)
+                let endpoint = rows.endpoints.get(&delivery.endpoint_id);
+                endpoint.is_some_and(|e| e.state.enabled && e.state.pause(now).is_none())
             })
             .map(|delivery| (delivery.account_id, delivery.endpoint_id))
+            .filter(|found| after.is_none_or(|after| *found > after))
             .collect();
         due.sort();
         due.dedup();
@@ -348,11 +368,13 @@ impl DeliveryStore for FakeStore {
         &self,
         account_id: AccountId,
         endpoint_id: EndpointId,
+        due_before: DateTime<Utc>,
         limit: u32,
     ) -> Result<Vec<WebhookDelivery>, StoreError> {
         let mut pending: Vec<_> = (self.rows().deliveries.values())
             .filter(|delivery| delivery.status == DeliveryStatus::Pending)
             .filter(|d| d.endpoint_id == endpoint_id && d.account_id == account_id)
+            .filter(|delivery| delivery.next_try_at <= due_before)
             .cloned()
             .collect();
         pending.sort_by_key(|delivery| (delivery.next_try_at, delivery.id));
@@ -376,11 +398,24 @@ impl DeliveryStore for FakeStore {
         })
         .await
     }
+
+    async fn disable(
+        &self,
+        account_id: AccountId,
+        fault: EndpointFault,
+    ) -> Result<bool, StoreError> {
+        self.write(|| {
+            let known = self.rows().endpoints.get(&fault.endpoint_id).map(|e| e.state.account_id);
+            assert!(known.is_none_or(|owner| owner == account_id));
+            self.unit(|batch| batch.disable(fault))
+        })
+        .await
+    }
 }
 
 #[async_trait]
 impl BacklogStore for FakeStore {
-    async fn backlog(&self) -> Result<Backlog, StoreError> {
+    async fn backlog(&self, _now: DateTime<Utc>) -> Result<Backlog, StoreError> {
         let rows = self.rows();
         let count = |status: Status| {
             rows.generations.values().filter(|g| g.status() == status).count() as u64

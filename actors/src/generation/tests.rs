@@ -171,7 +171,7 @@ impl Dice {
 #[test]
 fn no_sequence_of_events_settles_twice() {
     let (ids, files) = (Ids::default(), FileUrls { base: String::new() });
-    let policy = DeliveryPolicy { waits: Vec::new(), disable_after: 15 };
+    let policy = DeliveryPolicy { waits: Vec::new(), ..DeliveryPolicy::default() };
     let mut dice = Dice(1);
     let plans = crate::fakes::plans();
     let mut ends = HashMap::new();

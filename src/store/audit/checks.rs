@@ -17,6 +17,8 @@ pub(super) enum Subject {
     Attempt,
     /// A delivery of an account.
     Delivery,
+    /// A webhook endpoint of an account.
+    Endpoint,
 }
 
 /// A rule.
@@ -349,6 +351,7 @@ const DELIVERED_ONCE: &str = "
     SELECT account_id, generation_id AS id, NULL AS place,
            'has ' || COUNT(*) || ' deliveries of ' || event || ' for one endpoint' AS detail
     FROM webhook_deliveries
+    WHERE replay_of IS NULL AND generation_id IS NOT NULL
     GROUP BY account_id, endpoint_id, generation_id, event HAVING COUNT(*) > 1
     LIMIT $1";
 
@@ -375,12 +378,68 @@ const DELIVERY_FORM: &str = "
            || CASE WHEN finished_at IS NULL THEN ', unfinished' ELSE ', finished' END
            || CASE WHEN next_try_at IS NULL THEN '' ELSE ', with a next try' END AS detail
     FROM webhook_deliveries
-    WHERE status NOT IN ('pending', 'delivered', 'exhausted')
+    WHERE status NOT IN ('pending', 'queued', 'delivered', 'exhausted', 'resent', 'expired')
        OR (status = 'pending') <> (next_try_at IS NOT NULL)
-       OR (status = 'pending') <> (finished_at IS NULL)
-       OR (status <> 'pending' AND tries < 1)
+       OR (status IN ('pending', 'queued')) <> (finished_at IS NULL)
+       OR (status IN ('delivered', 'exhausted') AND tries < 1)
+       OR (status IN ('queued', 'resent', 'expired') AND queued_at IS NULL)
        OR tries < 0
        OR finished_at < created_at
+    LIMIT $1";
+
+/// What was tried before there was a log has no rows in it.
+const TRIES_LOGGED: &str = "
+    SELECT delivery.account_id, delivery.id, NULL AS place,
+           'was tried ' || tries || ' times, and ' || logged || ' tries are in the log, numbered '
+           || lowest || ' to ' || highest AS detail
+    FROM webhook_deliveries AS delivery
+    JOIN (
+        SELECT account_id, delivery_id, COUNT(*) AS logged,
+               MIN(number) AS lowest, MAX(number) AS highest
+        FROM webhook_tries GROUP BY account_id, delivery_id
+    ) AS log ON log.account_id = delivery.account_id AND log.delivery_id = delivery.id
+    WHERE highest <> tries OR logged <> highest - lowest + 1
+    LIMIT $1";
+
+const RESENT: &str = "
+    SELECT account_id, id, NULL AS place,
+           'was resent, and there is no delivery that repeats it' AS detail
+    FROM webhook_deliveries AS delivery
+    WHERE status = 'resent' AND NOT EXISTS (
+        SELECT 1 FROM webhook_deliveries AS again
+        WHERE again.account_id = delivery.account_id AND again.replay_of = delivery.id)
+    LIMIT $1";
+
+const QUEUED: &str = "
+    SELECT delivery.account_id, delivery.id, NULL AS place,
+           'is pending, and its endpoint is disabled' AS detail
+    FROM webhook_deliveries AS delivery
+    JOIN webhook_endpoints AS endpoint
+      ON endpoint.account_id = delivery.account_id AND endpoint.id = delivery.endpoint_id
+    WHERE delivery.next_try_at IS NOT NULL AND NOT endpoint.enabled
+    LIMIT $1";
+
+const ENDPOINT_FORM: &str = "
+    SELECT account_id, id, NULL AS place,
+           CASE WHEN enabled THEN 'is enabled' ELSE 'is disabled' END
+           || CASE WHEN probing THEN ', probed' ELSE '' END
+           || COALESCE(', disabled for ' || disabled_reason, '') AS detail
+    FROM webhook_endpoints
+    WHERE (probing AND NOT enabled)
+       OR (enabled AND disabled_reason IS NOT NULL)
+       OR (disabled_reason IS NULL) <> (disabled_at IS NULL)
+       OR (cooldown_until IS NULL) <> (cooldown_ms IS NULL)
+       OR (previous_secret_sealed IS NULL) <> (previous_secret_until IS NULL)
+    LIMIT $1";
+
+/// Whoever never chose is told below 0.500, until that has happened: then there is a row.
+const ALERTED: &str = "
+    SELECT accounts.id AS account_id, NULL AS id, NULL AS place,
+           'alerts below ' || alert_below_millicredits || ' thousandths, and has never chosen'
+           AS detail
+    FROM accounts
+    LEFT JOIN credit_alerts ON credit_alerts.account_id = accounts.id
+    WHERE credit_alerts.account_id IS NULL AND alert_below_millicredits <> 500
     LIMIT $1";
 
 const TRIES: &str = "
@@ -416,7 +475,7 @@ const DAYS_COVER_ROWS: &str = "
 
 /// Every rule that is a statement on both databases.
 pub(super) const CHECKS: &[Check] = {
-    use Subject::{Account, Attempt, Delivery, Entry, Generation};
+    use Subject::{Account, Attempt, Delivery, Endpoint, Entry, Generation};
     &[
         check("ledger.seq_has_no_gaps", Account, SEQ),
         check("ledger.balance_after_adds_up", Entry, RUNNING_BALANCE),
@@ -449,6 +508,11 @@ pub(super) const CHECKS: &[Check] = {
         check("delivery.is_well_formed", Delivery, DELIVERY_FORM),
         check("delivery.tries_are_bounded", Delivery, TRIES),
         check("request_log.days_cover_the_rows", Account, DAYS_COVER_ROWS),
+        check("delivery.tries_are_logged", Delivery, TRIES_LOGGED),
+        check("delivery.resent_is_repeated", Delivery, RESENT),
+        check("delivery.waits_for_a_disabled_endpoint", Delivery, QUEUED),
+        check("endpoint.is_well_formed", Endpoint, ENDPOINT_FORM),
+        check("alerts.default_is_armed", Account, ALERTED),
     ]
 };
 

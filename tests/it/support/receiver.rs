@@ -43,6 +43,10 @@ pub enum Reply {
     /// Answers with a status after a time.
     Slow(Duration, u16),
     Redirect(String),
+    /// Answers with a status and asks to be left alone for so many seconds.
+    Later(u16, u64),
+    /// Answers 200 and then sends a byte now and then, without an end.
+    Drip,
 }
 
 #[derive(Default)]
@@ -116,14 +120,18 @@ async fn take(request: HttpRequest, body: web::Bytes, inner: web::Data<Inner>) -
     let scripted = inner.replies.lock().unwrap().pop_front();
     let reply =
         scripted.or_else(|| inner.always.lock().unwrap().clone()).unwrap_or(Reply::Status(200));
-    let (status, location) = match reply {
+    let header = |name: &'static str, value: String| Some((name, value));
+    let (status, extra) = match reply.clone() {
+        Reply::Drip => (200, None),
+        Reply::Later(status, seconds) => (status, header("retry-after", seconds.to_string())),
         Reply::Status(status) => (status, None),
         Reply::Slow(time, status) => {
             tokio::time::sleep(time).await;
             (status, None)
         }
-        Reply::Redirect(to) => (302, Some(to)),
+        Reply::Redirect(to) => (302, header("location", to)),
     };
+    let drips = matches!(reply, Reply::Drip);
     let headers = request.headers().iter();
     let headers =
         headers.map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap().to_owned()));
@@ -135,8 +143,14 @@ async fn take(request: HttpRequest, body: web::Bytes, inner: web::Data<Inner>) -
     inner.received.lock().unwrap().push(received);
     inner.came.notify_waiters();
     let mut answer = HttpResponse::build(status.try_into().unwrap());
-    if let Some(location) = location {
-        answer.insert_header(("location", location));
+    if let Some(extra) = extra {
+        answer.insert_header(extra);
+    }
+    if drips {
+        return answer.streaming(futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Some((Ok::<_, std::convert::Infallible>(web::Bytes::from_static(b".")), ()))
+        }));
     }
     answer.finish()
 }

@@ -1,0 +1,67 @@
+//! What an endpoint's actor asks of others: the store, as long as it takes, and the endpoint,
+//! once.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::batch::{DeliveryTried, TryOutcome};
+use crate::env::Env;
+use crate::id::{AccountId, EndpointId};
+use crate::metrics::StatusLabel;
+use crate::retry::Waits;
+use crate::webhook::{TryResult, WebhookDelivery, WebhookEndpoint};
+
+/// The wait after the store did not answer.
+const RETRY_INITIAL: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// Reads the endpoint, waiting for the store as long as it takes.
+pub(super) async fn find_endpoint(
+    env: &Env,
+    account_id: AccountId,
+    id: EndpointId,
+) -> Option<WebhookEndpoint> {
+    let mut waits = Waits::new(RETRY_INITIAL, RETRY_MAX);
+    loop {
+        match env.deliveries.find_endpoint(account_id, id).await {
+            Ok(found) => return found,
+            Err(error) => tracing::warn!(endpoint = %id, %error, "cannot read the endpoint"),
+        }
+        tokio::time::sleep(waits.next(env.ids.spread())).await;
+    }
+}
+
+/// One HTTP try.
+pub(super) async fn post(
+    env: &Env,
+    endpoint: &WebhookEndpoint,
+    delivery: &WebhookDelivery,
+) -> TryResult {
+    let body = delivery.body();
+    let headers = delivery.headers(&body, endpoint, env.clock.now());
+    let reply = env.sender.post(&endpoint.url, headers, Bytes::from(body)).await;
+    let result = reply.into_result(env.clock.now());
+    let status = if result.is_success() { "delivered" } else { "failed" };
+    env.metrics.webhook_tries.get_or_create(&StatusLabel { status }).inc();
+    result
+}
+
+/// Writes the result of a try down, waiting for the store as long as it takes.
+pub(super) async fn record(
+    env: &Env,
+    delivery: &WebhookDelivery,
+    result: TryResult,
+) -> Option<TryOutcome> {
+    let mut waits = Waits::new(RETRY_INITIAL, RETRY_MAX);
+    let (number, spread) = (delivery.tries.saturating_add(1), env.ids.spread());
+    loop {
+        let result = result.clone();
+        let tried = DeliveryTried { delivery_id: delivery.id, number, spread, result };
+        match env.deliveries.record_try(delivery.account_id, tried).await {
+            Ok(outcome) => return outcome,
+            Err(error) => tracing::warn!(delivery = %delivery.id, %error, "cannot record a try"),
+        }
+        tokio::time::sleep(waits.next(env.ids.spread())).await;
+    }
+}

@@ -1,0 +1,76 @@
+//! How many deliveries go to an endpoint at a time, and in which lane.
+//!
+//! Nothing is known of an endpoint at first, so it begins with one; each success doubles that,
+//! and each failure goes back. An endpoint that does not answer thus takes two places among its
+//! like, however much waits for it.
+
+use crate::lanes::Lane;
+use crate::webhook::TryResult;
+
+/// As long as nothing is known.
+const WINDOW_FIRST: usize = 1;
+/// After a failure: enough to come to a decision about the endpoint in a few minutes.
+const WINDOW_FAILING: usize = 2;
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    window: usize,
+    window_max: usize,
+    lane: Lane,
+}
+
+impl Pace {
+    /// The beginning.
+    pub(super) fn new(window_max: usize) -> Self {
+        Self { window: WINDOW_FIRST, window_max, lane: Lane::Quick }
+    }
+
+    /// How many may be on their way.
+    pub(super) fn window(&self) -> usize {
+        self.window
+    }
+
+    /// Where the next try begins.
+    pub(super) fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// Takes the result of a try in.
+    pub(super) fn record(&mut self, result: &TryResult) {
+        self.lane = if result.status.is_some() { Lane::Quick } else { Lane::Silent };
+        let window = if result.is_success() { self.window * 2 } else { WINDOW_FAILING };
+        self.window = window.min(self.window_max);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn result(status: Option<u16>, error: Option<&str>, took: Duration) -> TryResult {
+        let error = error.map(str::to_owned);
+        TryResult { status, error, took, ..TryResult::default() }
+    }
+
+    #[test]
+    fn the_window_opens_with_success_and_closes_with_failure() {
+        let mut pace = Pace::new(8);
+        let quick = result(Some(200), None, Duration::ZERO);
+        let windows: Vec<usize> = (0..4)
+            .map(|_| {
+                pace.record(&quick);
+                pace.window()
+            })
+            .collect();
+        assert_eq!((windows, pace.lane()), (vec![2, 4, 8, 8], Lane::Quick));
+        pace.record(&result(Some(500), Some("500"), Duration::ZERO));
+        assert_eq!((pace.window(), pace.lane()), (2, Lane::Quick), "it answers");
+        pace.record(&result(None, Some("no answer"), Duration::from_secs(10)));
+        assert_eq!((pace.window(), pace.lane()), (2, Lane::Silent));
+        pace.record(&result(Some(200), None, Duration::from_secs(1)));
+        assert_eq!((pace.window(), pace.lane()), (4, Lane::Quick), "slow, but alive");
+        assert_eq!(Pace::new(1).window(), 1);
+    }
+}

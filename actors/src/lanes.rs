@@ -1,0 +1,77 @@
+//! Room for webhook tries, all endpoints together, in lanes.
+//!
+//! With one lane, endpoints that do not answer would hold it full for as long as a try may take,
+//! and everybody else would wait behind them. So a try that is not answered quickly moves aside
+//! and makes room; and an endpoint that did not answer the last time begins in a lane of its like.
+//! The dead then only wait for each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// A try that takes longer than this is slow. Living endpoints answer well within it, from the
+/// other side of the world too.
+const SLOW_AFTER: Duration = Duration::from_millis(500);
+
+/// All lanes.
+#[derive(Debug, Clone)]
+pub struct Lanes {
+    quick: Arc<Semaphore>,
+    /// Where tries of the quick lane move to.
+    aside: Arc<Semaphore>,
+    silent: Arc<Semaphore>,
+}
+
+/// Which lane a try begins in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// For endpoints that answer, and those that nothing is known of.
+    Quick,
+    /// For endpoints that did not answer the last time.
+    Silent,
+}
+
+/// A place in a lane, given back when it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    lane: Lane,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Lanes {
+    /// So many places in the quick lane, and so many in each of the others.
+    pub fn new(quick: usize, others: usize) -> Self {
+        let semaphore = |places| Arc::new(Semaphore::new(places));
+        Self { quick: semaphore(quick), aside: semaphore(others), silent: semaphore(others) }
+    }
+
+    /// Waits for a place.
+    pub async fn enter(&self, lane: Lane) -> Place {
+        let semaphore = match lane {
+            Lane::Quick => &self.quick,
+            Lane::Silent => &self.silent,
+        };
+        // Nobody closes a lane.
+        Place { lane, _permit: Arc::clone(semaphore).acquire_owned().await.ok() }
+    }
+
+    /// Does the work in that place; what takes longer gives its place in the quick lane up as
+    /// soon as there is one aside.
+    pub async fn carry<T>(&self, place: Place, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        if place.lane == Lane::Silent {
+            return work.await;
+        }
+        if let Ok(done) = timeout(SLOW_AFTER, &mut work).await {
+            return done;
+        }
+        let _aside = tokio::select! {
+            done = &mut work => return done,
+            aside = Arc::clone(&self.aside).acquire_owned() => aside,
+        };
+        drop(place);
+        work.await
+    }
+}

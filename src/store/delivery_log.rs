@@ -1,0 +1,390 @@
+//! The log of deliveries and their tries, and sending them again.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use actors::batch::Try;
+use actors::id::{AccountId, DeliveryId, EndpointId};
+use actors::ports::deliveries::{DeliveryLog, LoggedDelivery, Resend};
+use actors::ports::{Enabling, EndpointRefusal, IdSource, StoreError};
+use actors::webhook::endpoint::EndpointState;
+use actors::webhook::{DeliveryStatus, TryResult, WebhookDelivery};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::store::endpoints::load_state;
+use crate::store::rowset::{Id, Kind, SetStatement, Time};
+use crate::store::transaction::WriteTransaction;
+use crate::store::webhooks::{
+    DeliveryRow, INSERT_DELIVERIES, INSERT_TRIES, UPDATE_DELIVERIES, delivery_out, tried_out,
+    try_out,
+};
+use crate::store::{Store, database, on};
+
+/// Deliveries sent again in one transaction, so that none is long.
+const RESEND_PAGE: u32 = 500;
+
+/// Newest first; ids are made in time order. With what a queued one was resent as.
+const LIST: &str = "SELECT logged.*, (
+         SELECT again.status FROM webhook_deliveries AS again
+         WHERE again.account_id = logged.account_id AND again.replay_of = logged.id
+         ORDER BY again.id LIMIT 1) AS resent_status
+     FROM webhook_deliveries AS logged
+     WHERE logged.account_id = $1 AND logged.endpoint_id = $2 AND logged.id < $3
+     ORDER BY logged.id DESC LIMIT $4";
+
+const FIND: &str = "SELECT logged.*, (
+         SELECT again.status FROM webhook_deliveries AS again
+         WHERE again.account_id = logged.account_id AND again.replay_of = logged.id
+         ORDER BY again.id LIMIT 1) AS resent_status
+     FROM webhook_deliveries AS logged
+     WHERE logged.account_id = $1 AND logged.id = $2";
+
+const LIST_TRIES: &str = "SELECT * FROM webhook_tries
+     WHERE account_id = $1 AND delivery_id = $2 ORDER BY number";
+
+const FIND_OWNER: &str = "SELECT account_id FROM webhook_deliveries WHERE id = $1";
+
+/// Deliveries of endpoints with one of these ids, or that happened in a time, after an id.
+/// Replays are not replayed, tests neither.
+static SELECT_RESENT: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &[
+            ("account_id", Kind::Id),
+            ("endpoint_id", Kind::Id),
+            ("id", Kind::Id),
+            ("after_id", Kind::Id),
+            ("from_at", Kind::Time),
+            ("until_at", Kind::Time),
+            ("page", Kind::Int),
+        ],
+        "SELECT stored.* FROM {rows} AS r
+         JOIN webhook_deliveries AS stored
+           ON stored.account_id = r.account_id AND stored.endpoint_id = r.endpoint_id
+         WHERE stored.id > r.after_id
+           AND (r.id IS NULL OR stored.id = r.id)
+           AND (r.from_at IS NULL OR (
+               stored.created_at >= r.from_at AND stored.created_at < r.until_at
+               AND stored.replay_of IS NULL AND stored.event <> 'webhook.test'))
+         ORDER BY stored.id
+         LIMIT (SELECT page FROM {rows} AS r)",
+    )
+});
+
+/// What is queued for endpoints, oldest first, locked.
+static SELECT_QUEUED: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &[("account_id", Kind::Id), ("endpoint_id", Kind::Id), ("page", Kind::Int)],
+        "SELECT stored.* FROM {rows} AS r
+         JOIN webhook_deliveries AS stored
+           ON stored.account_id = r.account_id AND stored.endpoint_id = r.endpoint_id
+         WHERE stored.status = 'queued'
+         ORDER BY stored.id
+         LIMIT (SELECT page FROM {rows} AS r)
+         {for update}",
+    )
+});
+
+static SET_RESENT: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &[("account_id", Kind::Id), ("id", Kind::Id), ("at", Kind::Time)],
+        "UPDATE webhook_deliveries SET status = 'resent', finished_at = r.at
+         FROM {rows} AS r
+         WHERE webhook_deliveries.account_id = r.account_id
+           AND webhook_deliveries.id = r.id
+           AND webhook_deliveries.status = 'queued'",
+    )
+});
+
+/// A page, so that no transaction is long. Rows are locked in the order of their keys.
+const EXPIRE: &str = "UPDATE webhook_deliveries SET status = 'expired', finished_at = $2
+     WHERE status = 'queued' AND (account_id, id) IN (
+         SELECT account_id, id FROM webhook_deliveries
+         WHERE status = 'queued' AND queued_at < $1
+         ORDER BY queued_at LIMIT $3)";
+
+#[async_trait]
+impl DeliveryLog for Store {
+    async fn list_deliveries(
+        &self,
+        account_id: AccountId,
+        endpoint_id: EndpointId,
+        before: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Vec<LoggedDelivery>, StoreError> {
+        let before = before.map_or(Uuid::max(), |id| id.0);
+        let rows: Vec<LoggedRow> = on!(&self.db, pool => {
+            sqlx::query_as(LIST)
+                .bind(account_id.0)
+                .bind(endpoint_id.0)
+                .bind(before)
+                .bind(i64::from(limit))
+                .fetch_all(pool)
+                .await
+        })
+        .map_err(database)?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    async fn find_delivery(
+        &self,
+        account_id: AccountId,
+        id: DeliveryId,
+    ) -> Result<Option<LoggedDelivery>, StoreError> {
+        let row: Option<LoggedRow> = on!(&self.db, pool => {
+            sqlx::query_as(FIND).bind(account_id.0).bind(id.0).fetch_optional(pool).await
+        })
+        .map_err(database)?;
+        row.map(TryInto::try_into).transpose()
+    }
+
+    async fn list_tries(
+        &self,
+        account_id: AccountId,
+        id: DeliveryId,
+    ) -> Result<Vec<Try>, StoreError> {
+        let rows: Vec<TryRow> = on!(&self.db, pool => {
+            sqlx::query_as(LIST_TRIES).bind(account_id.0).bind(id.0).fetch_all(pool).await
+        })
+        .map_err(database)?;
+        rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    async fn find_delivery_owner_any_account(
+        &self,
+        id: DeliveryId,
+    ) -> Result<Option<AccountId>, StoreError> {
+        let owner: Option<Uuid> = on!(&self.db, pool => {
+            sqlx::query_scalar(FIND_OWNER).bind(id.0).fetch_optional(pool).await
+        })
+        .map_err(database)?;
+        Ok(owner.map(AccountId))
+    }
+
+    async fn resend(
+        &self,
+        account_id: AccountId,
+        endpoint_id: EndpointId,
+        resend: Resend,
+        at: DateTime<Utc>,
+        ids: Arc<dyn IdSource>,
+    ) -> Result<Result<u64, EndpointRefusal>, StoreError> {
+        let (mut sent, mut after) = (0, Uuid::nil());
+        loop {
+            let mut transaction = WriteTransaction::begin(&self.db).await?;
+            match load_state(&mut transaction, account_id, endpoint_id).await? {
+                None => return Ok(Err(EndpointRefusal::UnknownEndpoint)),
+                Some(endpoint) if !endpoint.enabled => return Ok(Err(EndpointRefusal::Disabled)),
+                Some(_) => {}
+            }
+            let page = select(&mut transaction, account_id, endpoint_id, resend, after).await?;
+            if page.is_empty() && matches!(resend, Resend::One(_)) {
+                return Ok(Err(EndpointRefusal::UnknownDelivery));
+            }
+            again(&mut transaction, &page, at, || DeliveryId(ids.next())).await?;
+            transaction.commit().await?;
+            sent += page.len() as u64;
+            match page.last() {
+                Some(last) if page.len() == RESEND_PAGE as usize => after = last.id.0,
+                Some(_) | None => return Ok(Ok(sent)),
+            }
+        }
+    }
+
+    async fn log_test(
+        &self,
+        delivery: WebhookDelivery,
+        result: TryResult,
+    ) -> Result<(), StoreError> {
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        let open = WebhookDelivery { status: DeliveryStatus::Pending, ..delivery.clone() };
+        transaction.write("webhook_deliveries", &INSERT_DELIVERIES, &[delivery_out(&open)]).await?;
+        let tried = [tried_out(&delivery, &result)];
+        transaction.write("webhook_deliveries", &UPDATE_DELIVERIES, &tried).await?;
+        let (account_id, delivery_id) = (delivery.account_id, delivery.id);
+        let one = Try { account_id, delivery_id, number: delivery.tries, result };
+        transaction.write("webhook_tries", &INSERT_TRIES, &[try_out(&one)]).await?;
+        transaction.commit().await
+    }
+
+    async fn expire_queued_any_account(
+        &self,
+        queued_before: DateTime<Utc>,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        on!(&self.db, pool => {
+            let query = sqlx::query(EXPIRE).bind(queued_before).bind(now).bind(i64::from(limit));
+            query.execute(pool).await.map(|done| done.rows_affected())
+        })
+        .map_err(database)
+    }
+}
+
+/// The oldest of what is queued becomes the probe of an endpoint that was enabled.
+pub(crate) async fn resend_oldest(
+    transaction: &mut WriteTransaction<'_>,
+    endpoint: &EndpointState,
+    enabling: &Enabling,
+) -> Result<(), StoreError> {
+    let key = [QueueOf {
+        account_id: Id(endpoint.account_id.0),
+        endpoint_id: Id(endpoint.id.0),
+        page: 1,
+    }];
+    let rows: Vec<DeliveryRow> = transaction.fetch(&SELECT_QUEUED, &key).await?;
+    let oldest = rows.into_iter().map(TryInto::try_into).collect::<Result<Vec<_>, _>>()?;
+    again(transaction, &oldest, enabling.at, || enabling.probe).await
+}
+
+/// A page of what is to be sent again, in the order of ids.
+async fn select(
+    transaction: &mut WriteTransaction<'_>,
+    account_id: AccountId,
+    endpoint_id: EndpointId,
+    resend: Resend,
+    after: Uuid,
+) -> Result<Vec<WebhookDelivery>, StoreError> {
+    let (account_id, endpoint_id) = (Id(account_id.0), Id(endpoint_id.0));
+    let page = RESEND_PAGE;
+    let (id, between) = match resend {
+        Resend::Queued => {
+            let key = [QueueOf { account_id, endpoint_id, page }];
+            let rows: Vec<DeliveryRow> = transaction.fetch(&SELECT_QUEUED, &key).await?;
+            return rows.into_iter().map(TryInto::try_into).collect();
+        }
+        Resend::One(id) => (Some(Id(id.0)), None),
+        Resend::Between(from, until) => (None, Some((Time(from), Time(until)))),
+    };
+    let key = [Selection {
+        account_id,
+        endpoint_id,
+        id,
+        after_id: Id(after),
+        from_at: between.map(|(from, _)| from),
+        until_at: between.map(|(_, until)| until),
+        page,
+    }];
+    let rows: Vec<DeliveryRow> = transaction.fetch(&SELECT_RESENT, &key).await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Writes each as a new delivery that is due now. What was queued has been resent.
+async fn again(
+    transaction: &mut WriteTransaction<'_>,
+    before: &[WebhookDelivery],
+    at: DateTime<Utc>,
+    next_id: impl Fn() -> DeliveryId,
+) -> Result<(), StoreError> {
+    let new: Vec<WebhookDelivery> = before
+        .iter()
+        .map(|delivery| WebhookDelivery {
+            account_id: delivery.account_id,
+            endpoint_id: delivery.endpoint_id,
+            id: next_id(),
+            event: delivery.event,
+            generation_id: delivery.generation_id,
+            data: delivery.data.clone(),
+            replay_of: Some(delivery.id),
+            in_order: delivery.status == DeliveryStatus::Queued,
+            ..WebhookDelivery::blank(at)
+        })
+        .collect();
+    let rows: Vec<_> = new.iter().map(delivery_out).collect();
+    transaction.write("webhook_deliveries", &INSERT_DELIVERIES, &rows).await?;
+    let resent: Vec<ResentOut> = before
+        .iter()
+        .filter(|delivery| delivery.status == DeliveryStatus::Queued)
+        .map(|delivery| ResentOut {
+            account_id: Id(delivery.account_id.0),
+            id: Id(delivery.id.0),
+            at: Time(at),
+        })
+        .collect();
+    transaction.write("webhook_deliveries", &SET_RESENT, &resent).await
+}
+
+#[derive(Debug, Serialize)]
+struct Selection {
+    account_id: Id,
+    endpoint_id: Id,
+    id: Option<Id>,
+    after_id: Id,
+    from_at: Option<Time>,
+    until_at: Option<Time>,
+    page: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct QueueOf {
+    account_id: Id,
+    endpoint_id: Id,
+    page: u32,
+}
+
+/// A queued delivery that was sent again, on its way into the database.
+#[derive(Debug, Serialize)]
+struct ResentOut {
+    account_id: Id,
+    id: Id,
+    at: Time,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct LoggedRow {
+    #[sqlx(flatten)]
+    delivery: DeliveryRow,
+    finished_at: Option<DateTime<Utc>>,
+    last_status: Option<i64>,
+    last_error: Option<String>,
+    resent_status: Option<String>,
+}
+
+impl TryFrom<LoggedRow> for LoggedDelivery {
+    type Error = StoreError;
+
+    fn try_from(row: LoggedRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            delivery: row.delivery.try_into()?,
+            finished_at: row.finished_at,
+            last_status: row.last_status.and_then(|status| u16::try_from(status).ok()),
+            last_error: row.last_error,
+            resent_status: row.resent_status.as_deref().and_then(DeliveryStatus::parse),
+        })
+    }
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct TryRow {
+    account_id: Uuid,
+    delivery_id: Uuid,
+    number: i64,
+    at: DateTime<Utc>,
+    status: Option<i64>,
+    error: Option<String>,
+    took_ms: i64,
+    excerpt: Option<String>,
+}
+
+impl TryFrom<TryRow> for Try {
+    type Error = StoreError;
+
+    fn try_from(row: TryRow) -> Result<Self, StoreError> {
+        let corrupt = || StoreError::Corrupt(format!("try {} of {}", row.number, row.delivery_id));
+        Ok(Self {
+            account_id: AccountId(row.account_id),
+            delivery_id: DeliveryId(row.delivery_id),
+            number: u32::try_from(row.number).map_err(|_| corrupt())?,
+            result: TryResult {
+                status: row.status.and_then(|status| u16::try_from(status).ok()),
+                error: row.error,
+                at: row.at,
+                took: Duration::from_millis(u64::try_from(row.took_ms).map_err(|_| corrupt())?),
+                excerpt: row.excerpt,
+                retry_after: None,
+            },
+        })
+    }
+}
