@@ -15,6 +15,7 @@ use crate::bench::{self, Plan, SubmitReport, SubmitSides};
 use crate::cli::output::Answer;
 use crate::config::{Config, Overrides};
 use crate::identity::{self, Context, NewAccount, NewKey};
+use crate::webhook_sender::WebhookClient;
 
 /// The product as it is delivered, but for itself: no other listener, no polls in the way of
 /// what is measured, limits that are counted and never reached, and silent.
@@ -26,7 +27,10 @@ listen = ""
 [generation]
 poll_initial_ms = 60000
 poll_max_ms = 60000
+[webhooks]
+allow_private_targets = true
 [plan_enterprise]
+images_in_flight_max = 1000000
 generations_per_minute = 1000000000
 requests_per_minute = 1000000000
 [log]
@@ -45,6 +49,23 @@ pub enum BenchCommand {
     /// Measure what recognizing a known key and counting its request cost, in process
     #[command(after_help = "Example: babysea bench auth --calls 200000")]
     Auth(AuthArgs),
+    /// Measure webhook deliveries per second and their latency, beside the HTTP client alone
+    ///
+    /// To one endpoint and to many, and to as many of which a tenth does not answer. Receivers run
+    /// in this process too, so that only ratios count.
+    #[command(after_help = "Example: babysea bench webhooks --deliveries 20000")]
+    Webhooks(WebhooksArgs),
+}
+
+/// How many.
+#[derive(Debug, Args)]
+pub struct WebhooksArgs {
+    /// Deliveries of each turn
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    deliveries: u32,
+    /// Endpoints, where there are many
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(10..=10_000))]
+    endpoints: u32,
 }
 
 /// How often.
@@ -81,6 +102,7 @@ pub fn run(config: &Config, command: &BenchCommand) -> anyhow::Result<Answer> {
         match command {
             BenchCommand::Submit(arguments) => submit(&directory, arguments).await,
             BenchCommand::Auth(arguments) => auth(&directory, arguments.calls).await,
+            BenchCommand::Webhooks(arguments) => webhooks(&directory, arguments).await,
         }
     });
     // What is left behind is in the way of nobody, and says so by its name.
@@ -102,6 +124,35 @@ async fn auth(directory: &Path, calls: u32) -> anyhow::Result<Answer> {
         line("take generation", report.take_generation_us),
         line("standings", report.standings_us),
         line("total", report.total_us),
+    ];
+    Ok(Answer::new(serde_json::to_value(&report)?, text.concat()))
+}
+
+async fn webhooks(directory: &Path, arguments: &WebhooksArgs) -> anyhow::Result<Answer> {
+    let config = settings(directory)?;
+    let product = app::start(&config).await?;
+    let client = WebhookClient::new(&config.webhooks).context("cannot make an HTTP client")?;
+    let (deliveries, endpoints) = (arguments.deliveries as usize, arguments.endpoints as usize);
+    let context = product.identity(&config);
+    let report = bench::webhooks::webhooks(&context, &client, deliveries, endpoints).await;
+    drop(context);
+    product.stop().await;
+    let report = report?;
+    let side = |name: String, side: &bench::webhooks::SideReport| {
+        format!(
+            "{name:<16}{:>8.0}/s  ratio {:.2}   at half: p50 {:>7.2} ms  p99 {:>7.2} ms\n",
+            side.per_second, side.ratio, side.at_half.p50_ms, side.at_half.p99_ms
+        )
+    };
+    let text = [
+        format!("{:<16}{:>8.0}/s\n", "client alone", report.bare_per_second),
+        side("1 endpoint".to_owned(), &report.one),
+        side(format!("{endpoints} endpoints"), &report.many),
+        format!(
+            "a tenth dead                          at half: p50 {:>7.2} ms  p99 {:>7.2} ms\n",
+            report.with_dead.p50_ms, report.with_dead.p99_ms
+        ),
+        format!("memory of a busy endpoint {:.1} KiB\n", report.busy_endpoint_kib),
     ];
     Ok(Answer::new(serde_json::to_value(&report)?, text.concat()))
 }
