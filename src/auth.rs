@@ -127,8 +127,11 @@ impl Auth {
         let Some(text) = authorization.and_then(bearer) else {
             return Err(self.refuse(AuthOutcome::Missing, ErrorCode::AuthenticationRequired));
         };
-        // Before any work that a key could cause (`spec/contract.md` 4.1).
-        if let Some(blocked) = self.failures.blocked(client, self.clock.now()) {
+        // Before any work that a key could cause (`spec/contract.md` 4.1). A key that is known
+        // causes none: whoever guesses from the same address must not lock its users out.
+        if let Some(blocked) = self.failures.blocked(client, self.clock.now())
+            && !self.verifier.knows(text)
+        {
             return Err(self.too_many(blocked));
         }
         let (found, outcome) = self.identify(text, client).await?;

@@ -153,6 +153,13 @@ impl Advance {
         })
     }
 
+    /// Whether these facts can give credit back.
+    pub fn may_refund(&self) -> bool {
+        let refunds =
+            |event: &Event| matches!(event, Event::Failed { .. } | Event::Canceled { .. });
+        self.events.iter().any(refunds)
+    }
+
     /// Whether these facts can be of interest to webhook endpoints.
     pub fn may_announce(&self) -> bool {
         let accepted = |event: &Event| matches!(event, Event::Accepted { .. });

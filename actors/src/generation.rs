@@ -171,8 +171,8 @@ pub struct Pricing {
 pub struct AskedBy {
     /// The key.
     pub key: Option<ApiKeyId>,
-    /// The month in which the amount counts against the key's limit; `None` where there is no
-    /// limit.
+    /// The month in which the amount counts against the key's limit; `None` where no key that
+    /// still exists asked.
     pub month: Option<Month>,
 }
 

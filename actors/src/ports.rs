@@ -262,14 +262,13 @@ pub trait KeyStore: Send + Sync {
         at: DateTime<Utc>,
     ) -> Result<bool, StoreError>;
 
-    /// Sets what a key may spend in a month, or lifts that. What it was charged in the month of
-    /// `at` counts already. Answers whether it existed.
+    /// Sets what a key may spend in a month, or lifts that. What it was charged in this month
+    /// counts already. Answers whether it existed.
     async fn limit_key(
         &self,
         account_id: AccountId,
         id: ApiKeyId,
         limit: Option<Credits>,
-        at: DateTime<Utc>,
     ) -> Result<bool, StoreError>;
 
     /// Removes a key. Answers whether it existed.

@@ -5,7 +5,8 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use crate::money::Credits;
 
 /// What a key may spend in a calendar month (UTC), and what it has. A refund gives back to the
-/// month that was charged. Only counted while there is a limit.
+/// month that was charged. Counted without a limit too, so that one that is set later knows what
+/// was spent, whatever has been deleted since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Spending {
     /// The most in a month; `None` is without limit.
@@ -59,25 +60,21 @@ impl Spending {
         if month == self.month { self.spent } else { Credits::ZERO }
     }
 
-    /// Counts an amount, and says in which month; `None` when there is no limit to count for.
+    /// Counts an amount, and says in which month.
     ///
     /// # Errors
     /// [`SpendLimitReached`]; nothing was counted.
-    pub fn spend(
-        &mut self,
-        month: Month,
-        amount: Credits,
-    ) -> Result<Option<Month>, SpendLimitReached> {
-        let Some(limit) = self.limit else { return Ok(None) };
+    pub fn spend(&mut self, month: Month, amount: Credits) -> Result<Month, SpendLimitReached> {
         // A clock that was set back must not open a month anew.
         let month = month.max(self.month);
         let spent = self.spent_in(month);
-        match spent.checked_add(amount).filter(|after| *after <= limit) {
-            Some(after) => {
+        let after = spent.plus(amount);
+        match self.limit {
+            Some(limit) if after > limit => Err(SpendLimitReached { limit, spent, amount, month }),
+            Some(_) | None => {
                 (self.month, self.spent) = (month, after);
-                Ok(Some(month))
+                Ok(month)
             }
-            None => Err(SpendLimitReached { limit, spent, amount, month }),
         }
     }
 
@@ -115,19 +112,20 @@ mod tests {
     }
 
     #[test]
-    fn a_key_without_a_limit_counts_nothing() {
+    fn a_limit_that_is_set_later_knows_what_was_spent() {
         let mut spending = Spending::default();
-        assert_eq!(spending.spend(NOVEMBER, credits("5")), Ok(None));
-        assert_eq!(spending, Spending::default());
+        assert_eq!(spending.spend(NOVEMBER, credits("5")), Ok(NOVEMBER));
+        spending.limit = Some(credits("5"));
+        assert!(spending.spend(NOVEMBER, credits("0.001")).is_err());
     }
 
     #[test]
     fn the_limit_is_reached_exactly_and_never_passed() {
         let mut spending = limited("1");
-        assert_eq!(spending.spend(NOVEMBER, credits("0.6")), Ok(Some(NOVEMBER)));
+        assert_eq!(spending.spend(NOVEMBER, credits("0.6")), Ok(NOVEMBER));
         let refused = spending.spend(NOVEMBER, credits("0.401")).unwrap_err();
         assert_eq!((refused.limit, refused.spent), (credits("1"), credits("0.6")));
-        assert_eq!(spending.spend(NOVEMBER, credits("0.4")), Ok(Some(NOVEMBER)));
+        assert_eq!(spending.spend(NOVEMBER, credits("0.4")), Ok(NOVEMBER));
         assert!(spending.spend(NOVEMBER, credits("0.001")).is_err());
     }
 

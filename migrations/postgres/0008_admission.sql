@@ -37,3 +37,4 @@ CREATE TABLE idempotency_records (
     CHECK ((answered IS NOT NULL AND answered = 'success') = (answer_body IS NOT NULL))
 );
 CREATE INDEX idempotency_records_expires ON idempotency_records (expires_at);
+CREATE INDEX idempotency_records_generation ON idempotency_records (account_id, generation_id);

@@ -1,6 +1,7 @@
 //! One server for each data directory and each SQLite file.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use anyhow::Context;
@@ -17,7 +18,11 @@ impl ServerLock {
     /// Takes the data directory, which is made if it is not there, and the SQLite file, which
     /// need not be in it. PostgreSQL has a lock of its own, see `Db::lock_server`.
     pub(super) fn take(directory: &Path, database: &Database) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(directory)
+        // Nobody else's: prompts and hashes are in there.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
             .with_context(|| format!("cannot make the data directory {}", directory.display()))?;
         let what = format!("the data directory {}", directory.display());
         let mut files = vec![lock(&directory.join("server.lock"), &what)?];

@@ -157,7 +157,6 @@ impl KeyStore for FakeKeys {
         _: AccountId,
         _: ApiKeyId,
         _: Option<Credits>,
-        _: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         unreachable!("nobody sets limits here")
     }

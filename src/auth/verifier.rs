@@ -114,6 +114,12 @@ impl Memory {
 }
 
 impl Verifier {
+    /// Whether a text is a key that was verified before; its row may have changed since.
+    pub(super) fn knows(&self, text: &str) -> bool {
+        let index = |key: PlainKey| self.pepper.mac(key.expose().as_bytes());
+        PlainKey::parse(text).is_some_and(|key| self.memory.known(&index(key)).is_some())
+    }
+
     /// Finds the key; its lifecycle is not looked at.
     pub(super) async fn recognize(&self, key: PlainKey) -> Result<Recognized, NotVerified> {
         let index = self.pepper.mac(key.expose().as_bytes());

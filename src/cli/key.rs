@@ -126,7 +126,7 @@ impl KeyCommand {
             }
             Self::Limit { id, monthly: Limit(limit) } => {
                 let key = find(context, id).await?;
-                let existed = context.store.limit_key(key.account_id, id, limit, now).await?;
+                let existed = context.store.limit_key(key.account_id, id, limit).await?;
                 anyhow::ensure!(existed, NO_SUCH_KEY);
                 let spending = find(context, id).await?.spending;
                 let text = format!("{} may spend {} a month.", key.prefix, or_no_limit(spending));

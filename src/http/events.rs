@@ -114,12 +114,17 @@ pub(super) async fn watch_generation(
     let watcher = state.watchers.watch(account_id, id);
     let found = state.generations.find(account_id, id).await?;
     let generation = found.ok_or_else(|| ApiError::new(ErrorCode::GenerationNotFound))?;
+    let sent = last_event_id(&request);
+    if sent == END {
+        // Nothing will follow; browsers come back after every other answer.
+        return Ok(HttpResponse::NoContent().finish());
+    }
     let room = state.streams.open(account_id)?;
     let events = Events {
         watcher,
         account_id,
         id,
-        sent: last_event_id(&request),
+        sent,
         first: Some(generation),
         over: false,
         beat_at: Instant::now() + state.streams.limits.heartbeat,

@@ -64,8 +64,9 @@ fn answer(found: GetResult, format: OutputFormat, head: bool) -> HttpResponse {
         .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))
         .insert_header((CONTENT_DISPOSITION, "inline"))
         .insert_header((ACCEPT_RANGES, "bytes"))
-        // A key is never used for other bytes.
-        .insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"));
+        // A key is never used for other bytes; but files are deleted, and nobody else's memory
+        // should keep them long.
+        .insert_header((CACHE_CONTROL, "private, max-age=3600, immutable"));
     if head {
         // The length of what GET would send, and nothing of it.
         return response.body(SizedStream::new(size, stream::empty::<io::Result<Bytes>>()));

@@ -103,7 +103,11 @@ async fn create_generation(
             permit.give_back();
             return Err(refused.into());
         }
-        (submitted, _) => submitted?,
+        (Err(refused), _) => {
+            permit.give_back_generation();
+            return Err(refused.into());
+        }
+        (Ok(generation), _) => generation,
     };
     answer(asked, claim, &generation, wait).await
 }
@@ -159,10 +163,7 @@ fn new_generation(
             source: model.price_source,
             catalogue_version: state.catalogue.version().to_owned(),
         },
-        asked_by: AskedBy {
-            key: Some(key.id),
-            month: key.spending.limit.map(|_| Month::of(created_at)),
-        },
+        asked_by: AskedBy { key: Some(key.id), month: Some(Month::of(created_at)) },
         claim,
         asked_at: at,
         created_at,

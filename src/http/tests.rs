@@ -212,7 +212,7 @@ async fn files_are_served_whole_and_in_parts() {
     assert_eq!((reply.status, reply.bytes.as_slice()), (200, &b"0123456789"[..]));
     assert_eq!(reply.header("content-type"), "video/mp4");
     assert_eq!(reply.header("x-content-type-options"), "nosniff");
-    assert_eq!(reply.header("cache-control"), "public, max-age=31536000, immutable");
+    assert_eq!(reply.header("cache-control"), "private, max-age=3600, immutable");
     assert_eq!(reply.header("content-length"), "10");
     assert_eq!(reply.header("access-control-allow-origin"), "*");
     for (range, status, bytes, shown) in [

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::store::rowset::{Id, Kind, SetStatement, Time};
+use crate::store::rowset::{Id, KEY, Kind, SetStatement, Time};
 use crate::store::writer::Unit;
 use crate::store::{BeginWrite, Store, database, on};
 
@@ -68,13 +68,24 @@ pub(crate) static DELETE: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
+/// Forgets what is remembered of generations that are deleted.
+pub(crate) static FORGET_DELETED: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &KEY,
+        "DELETE FROM idempotency_records
+         WHERE (account_id, generation_id) IN (SELECT account_id, id FROM {rows} AS r)",
+    )
+});
+
 const FIND: &str = "SELECT * FROM idempotency_records
      WHERE account_id = $1 AND route = $2 AND key = $3";
 
+/// Said twice: on PostgreSQL the row may have become another claim's while we waited for it.
 const FORGET_EXPIRED: &str = "DELETE FROM idempotency_records
      WHERE (account_id, route, key) IN (
          SELECT account_id, route, key FROM idempotency_records
-         WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)";
+         WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
+       AND expires_at <= $1";
 
 #[async_trait]
 impl IdempotencyStore for Store {

@@ -5,10 +5,9 @@ use std::sync::LazyLock;
 
 use actors::account::Plan;
 use actors::api_key::{ApiKey, Credential, Rotated, Rotation, Scope};
-use actors::id::{AccountId, ApiKeyId, first_at};
+use actors::id::{AccountId, ApiKeyId};
 use actors::money::Credits;
 use actors::ports::{KeyRefusal, KeyStore, StoreError};
-use actors::spending::Month;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -214,12 +213,9 @@ impl KeyStore for Store {
         account_id: AccountId,
         id: ApiKeyId,
         limit: Option<Credits>,
-        at: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let month = Month::of(at);
-        let first_id = first_at(month.start().unwrap_or(at));
         let mut transaction = WriteTransaction::begin(&self.db).await?;
-        let limit = spendings::limit_out(account_id, id, limit, month, first_id);
+        let limit = spendings::limit_out(account_id, id, limit);
         let existed = transaction.execute(&spendings::LIMIT, &[limit]).await?;
         transaction.commit().await?;
         Ok(existed > 0)

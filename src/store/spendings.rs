@@ -1,4 +1,4 @@
-//! What keys with a monthly limit have spent.
+//! What keys have spent, and what they may.
 
 use std::sync::LazyLock;
 
@@ -39,28 +39,11 @@ pub(crate) static UPDATE: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
-/// Sets the limit of a key, and what it has spent in the month that runs: what was charged to
-/// it, and what is in flight and counts for it already.
+/// Sets the limit of a key. What it has spent is counted all the time.
 pub(crate) static LIMIT: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
-        &[
-            ("account_id", Kind::Id),
-            ("id", Kind::Id),
-            ("limit_millicredits", Kind::Int),
-            ("month", Kind::Int),
-            ("first_id", Kind::Id),
-        ],
-        "UPDATE api_keys SET
-             monthly_limit_millicredits = r.limit_millicredits,
-             spent_month = r.month,
-             spent_millicredits = COALESCE((
-                 SELECT CAST(SUM(amount_millicredits) AS BIGINT) FROM generations
-                 WHERE generations.account_id = r.account_id
-                   AND generations.id >= r.first_id
-                   AND generations.api_key_id = r.id
-                   AND (generations.status = 'succeeded'
-                        OR (generations.due_at IS NOT NULL AND generations.spend_month = r.month))
-             ), 0)
+        &[("account_id", Kind::Id), ("id", Kind::Id), ("limit_millicredits", Kind::Int)],
+        "UPDATE api_keys SET monthly_limit_millicredits = r.limit_millicredits
          FROM {rows} AS r
          WHERE api_keys.account_id = r.account_id AND api_keys.id = r.id",
     )
@@ -137,23 +120,13 @@ pub(crate) struct LimitOut {
     account_id: Id,
     id: Id,
     limit_millicredits: Option<i64>,
-    month: u32,
-    first_id: Id,
 }
 
-/// A new limit as a row; `first_id` is before every generation of the month.
-pub(crate) fn limit_out(
-    account_id: AccountId,
-    id: ApiKeyId,
-    limit: Option<Credits>,
-    month: Month,
-    first_id: Uuid,
-) -> LimitOut {
+/// A new limit as a row.
+pub(crate) fn limit_out(account_id: AccountId, id: ApiKeyId, limit: Option<Credits>) -> LimitOut {
     LimitOut {
         account_id: Id(account_id.0),
         id: Id(id.0),
         limit_millicredits: limit.map(Credits::thousandths),
-        month: month.0,
-        first_id: Id(first_id),
     }
 }

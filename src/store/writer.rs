@@ -226,7 +226,7 @@ async fn load(
     // back twice would share its attempts out among its copies. In order, so that two servers
     // lock in the same one.
     let (mut advancing, mut tried_ones) = (BTreeSet::new(), BTreeSet::new());
-    let (mut spending, mut claimed, mut settling) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    let (mut spending, mut claimed, mut refunding) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut need = |key| match in_flight.take(key) {
         Some(generation) => drop(snapshot.generations.insert(key, generation)),
         None if snapshot.generations.contains_key(&key) => {}
@@ -253,7 +253,9 @@ async fn load(
                 need(key);
                 if advance.may_settle() {
                     paying.insert(account_id);
-                    settling.push(key);
+                }
+                if advance.may_refund() {
+                    refunding.push(key);
                 }
                 if advance.may_announce() {
                     telling.insert(account_id);
@@ -292,7 +294,7 @@ async fn load(
     for generation in generations::assemble(found, attempts)? {
         snapshot.generations.insert((generation.account_id, generation.id), generation);
     }
-    for key in settling {
+    for key in refunding {
         let generation = snapshot.generations.get(&key);
         spending.extend(generation.and_then(|it| it.asked_by.counted()).map(|id| (key.0, id)));
     }
@@ -409,7 +411,9 @@ async fn save(
         Write::new(&generations::DELETE, &deleted),
     ];
     transaction.write_all(writes.into_iter().flatten().collect()).await?;
-    // As many rows as there are, which is why it is not one of the others.
+    // As many rows as there are, which is why they are not among the others. What was answered
+    // about a generation may hold its prompt and its files.
     transaction.execute(&webhooks::QUEUE_PENDING, &disabled).await?;
+    transaction.execute(&idempotency::FORGET_DELETED, &deleted).await?;
     Ok(())
 }

@@ -228,20 +228,23 @@ async fn a_limit_counts_what_the_month_has_seen(test: TestStore) {
     let account = test.account("100").await;
     let new = NewKey::full_access(account, "later");
     let key = create_key(&test.context, new).await.unwrap().key.id;
-    let asked_by = AskedBy { key: Some(key), month: None };
+    let asked_by = AskedBy { key: Some(key), month: Some(Month::of(at(1))) };
     let ask = || accept(&test, NewGeneration { asked_by, ..fresh(account) });
     let charged = ask().await.unwrap();
     test.advance(&charged, vec![taken(1), completed(1)]).await.unwrap();
     cancel(&test, &ask().await.unwrap()).await;
     ask().await.unwrap();
-    let limit = |limit, at| test.store.limit_key(account, key, limit, at);
-    assert!(limit(Some(credits("1")), at(5)).await.unwrap());
-    assert_eq!(spent(&test, key).await, "0.100", "what was charged, and nothing else");
-    assert!(limit(None, at(5)).await.unwrap());
+    let limit = |limit| test.store.limit_key(account, key, limit);
+    assert!(limit(Some(credits("1"))).await.unwrap());
+    assert_eq!(spent(&test, key).await, "0.200", "what was charged, and what is in flight");
+    test.store.delete(account, charged.id).await.unwrap().unwrap();
+    assert!(limit(Some(credits("0.2"))).await.unwrap());
+    assert!(ask().await.is_err(), "a deletion gives nothing back");
+    assert!(limit(None).await.unwrap());
     let stored = test.store.find_key_any_account(key).await.unwrap().unwrap();
     assert_eq!(stored.key.spending.limit, None);
     let stranger = test.account("1").await;
-    assert!(!test.store.limit_key(stranger, key, None, at(5)).await.unwrap());
+    assert!(!test.store.limit_key(stranger, key, None).await.unwrap());
     test.finish().await;
 }
 

@@ -73,6 +73,9 @@ impl Batch<'_> {
     fn check_claim(&self, new: &NewGeneration) -> Result<(), AcceptRefusal> {
         let Some(claim) = &new.claim else { return Ok(()) };
         match self.snapshot.records.get(&claim.key) {
+            // Its own, when the answer of the commit that wrote it was lost: then the row is
+            // there too, and is what the caller finds.
+            Some(record) if record.generation_id == new.id => Ok(()),
             Some(record) if record.is_alive(new.created_at) => {
                 Err(AcceptRefusal::Claimed(Box::new(record.clone())))
             }
@@ -94,7 +97,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Counts an amount against the limit of the key that asks, where it has one.
+    /// Counts an amount against the limit of the key that asks.
     fn spend(&mut self, new: &NewGeneration) -> Result<Option<Month>, SpendLimitReached> {
         let Some((key, month)) = new.asked_by.key.zip(new.asked_by.month) else {
             return Ok(None);
@@ -103,10 +106,8 @@ impl Batch<'_> {
         let key = (new.account_id, key);
         let Some(spending) = self.snapshot.spendings.get_mut(&key) else { return Ok(None) };
         let counted = spending.spend(month, new.amount)?;
-        if counted.is_some() {
-            self.spent.insert(key);
-        }
-        Ok(counted)
+        self.spent.insert(key);
+        Ok(Some(counted))
     }
 
     fn remember(&mut self, record: Record) {
