@@ -352,10 +352,12 @@ fn to_check(one: &Received, secret: &str) -> Value {
     json!({ "secret": secret, "headers": headers, "body": one.body })
 }
 
+const PYTHON: &str = "tests/verifiers/.venv/bin/python";
+
 /// A program, what tells that its library is installed, and the script for it.
 const VERIFIERS: [[&str; 3]; 2] = [
     ["node", "tests/verifiers/node_modules/standardwebhooks", "tests/verifiers/verify.mjs"],
-    ["target/verifiers/bin/python", "target/verifiers/bin/python", "tests/verifiers/verify.py"],
+    [PYTHON, PYTHON, "tests/verifiers/verify.py"],
 ];
 
 /// What a library says of each; `None` where it is not installed, which `tests/run` sees to.
