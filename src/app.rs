@@ -43,7 +43,9 @@ use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{self, Sources};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::http::{self, AppState, BodyLimits, Idempotency, Readiness, StreamLimits, Streams};
+use crate::http::{
+    self, AppState, BodyLimits, Document, Idempotency, Readiness, StreamLimits, Streams,
+};
 use crate::identity::{self, CreatedKey};
 use crate::ids::SystemIds;
 use crate::input_files::InputFiles;
@@ -255,6 +257,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         accounts: Arc::clone(&store) as _,
         requests: Arc::clone(&store) as _,
         request_log: request_log.clone(),
+        document: Document::of(&offering),
         catalogue,
         offering,
         clock: Arc::clone(&clock),

@@ -21,6 +21,7 @@ mod input_files;
 mod library;
 mod model_health;
 mod number;
+mod openapi;
 mod page;
 mod provider_health;
 mod rate_limit;
@@ -62,6 +63,7 @@ pub use self::body::BodyLimits;
 pub use self::events::{StreamLimits, Streams};
 pub use self::health::Readiness;
 pub use self::idempotency::Idempotency;
+pub use self::openapi::Document;
 use crate::auth::Auth;
 use crate::callback_urls::SignedCallbackUrls;
 use crate::input_files::InputFiles;
@@ -99,6 +101,8 @@ pub struct AppState {
     pub watchers: Watchers,
     /// Room for open event streams.
     pub streams: Streams,
+    /// What this server says of itself.
+    pub document: Document,
 }
 
 /// What the API asks of the engine, so that its tests need no actors.

@@ -13,32 +13,55 @@ use actors::pricing::{COUNT_MAX, Choice, Rates, thousandths};
 use providers::MediaKind;
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::AppState;
 use super::envelope::Success;
 use super::number::{credits, seconds};
+use super::openapi::parameters::{EstimateQuery, ModelPath};
 use crate::auth::{Authorized, LibraryRead};
 use crate::error::{ApiError, ErrorCode};
 
 /// `spec/contract.md` 1.5.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Estimate, description = "What a request would reserve, in credit.")]
 pub(super) struct EstimateOut {
     model_identifier: String,
+    /// `image` or `video`
     model_type: &'static str,
     assets_count: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, nullable = false)]
     cost_per_second: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, nullable = false)]
     duration_seconds: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     resolution: Option<String>,
+    #[schema(value_type = f64)]
     cost_per_generation: Value,
+    #[schema(value_type = f64)]
     cost_total_consumed: Value,
+    /// Null, like what follows from it, when it cannot be read.
+    #[schema(required, value_type = Option<f64>)]
     credit_balance: Option<Value>,
+    #[schema(required)]
     credit_balance_can_afford: Option<bool>,
+    #[schema(required)]
     credit_balance_max_affordable: Option<i64>,
 }
 
+#[utoipa::path(
+    get,
+    path = "/v1/estimate/{model_identifier}",
+    tag = "library",
+    summary = "Price a request",
+    description = "Exactly what a request would reserve. What does not matter to the model is ignored.",
+    params(ModelPath, EstimateQuery),
+    responses((status = 200, description = "The price.", body = EstimateOut)),
+    security(("api_key" = ["library:read"]))
+)]
 pub(super) async fn get_estimate(
     caller: Authorized<LibraryRead>,
     state: Data<AppState>,

@@ -25,6 +25,8 @@ use tokio::time::Instant;
 use super::AppState;
 use super::envelope::timestamp;
 use super::generations::{read_id, show};
+use super::openapi::parameters::{GenerationPath, LastEventId};
+use super::openapi::schemas::generation::EventSchema;
 use crate::auth::{Authorized, GenerationRead};
 use crate::error::{ApiError, ErrorCode};
 
@@ -103,6 +105,21 @@ impl Drop for Room {
     }
 }
 
+#[utoipa::path(
+    get,
+    path = "/v1/content/{generation_id}/events",
+    tag = "generations",
+    summary = "Watch a generation",
+    description = "Events are numbered within a life, so a stream can be resumed.",
+    params(GenerationPath, LastEventId),
+    responses((
+        status = 200,
+        description = "Server-sent events, until it has ended.",
+        body = EventSchema,
+        content_type = "text/event-stream"
+    )),
+    security(("api_key" = ["generation:read"]))
+)]
 pub(super) async fn watch_generation(
     caller: Authorized<GenerationRead>,
     state: Data<AppState>,

@@ -17,8 +17,11 @@ use chrono::{DateTime, Utc};
 use providers::MediaKind;
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::envelope::{Prepared, Success};
+use super::openapi::parameters::{GenerationPath, IdempotencyHeader, ModelPath, Preference};
+use super::openapi::schemas::generation::{CreatedSchema, GenerationSchema, RequestSchema};
 use super::record::{provider_order, record};
 use super::waiting::{PREFERENCE_APPLIED, Wait};
 use super::{AppState, body, idempotency, input_files};
@@ -26,6 +29,18 @@ use crate::auth::{Authorized, GenerationDelete, GenerationRead, GenerationWrite}
 use crate::error::{ApiError, ErrorCode};
 use crate::rate_limit::TakenRequest;
 
+#[utoipa::path(
+    post,
+    path = "/v1/generate/image/{model_identifier}",
+    tag = "generations",
+    summary = "Generate an image",
+    description = "Reserves the credit, submits to a provider, and answers when one has taken the \
+                   job.",
+    params(ModelPath, IdempotencyHeader, Preference),
+    request_body = RequestSchema,
+    responses((status = 200, description = "A provider has the job.", body = CreatedSchema)),
+    security(("api_key" = ["generation:write"]))
+)]
 pub(super) async fn create_image_generation(
     caller: Authorized<GenerationWrite>,
     state: Data<AppState>,
@@ -37,6 +52,18 @@ pub(super) async fn create_image_generation(
     create_generation(asked, MediaKind::Image, &model, payload).await
 }
 
+#[utoipa::path(
+    post,
+    path = "/v1/generate/video/{model_identifier}",
+    tag = "generations",
+    summary = "Generate a video",
+    description = "Reserves the credit, submits to a provider, and answers when one has taken the \
+                   job.",
+    params(ModelPath, IdempotencyHeader, Preference),
+    request_body = RequestSchema,
+    responses((status = 200, description = "A provider has the job.", body = CreatedSchema)),
+    security(("api_key" = ["generation:write"]))
+)]
 pub(super) async fn create_video_generation(
     caller: Authorized<GenerationWrite>,
     state: Data<AppState>,
@@ -256,6 +283,15 @@ fn prediction_id(generation: &Generation) -> Option<String> {
     job.or_else(|| generation.attempts().last().map(|attempt| attempt.correlation.to_string()))
 }
 
+#[utoipa::path(
+    get,
+    path = "/v1/content/{generation_id}",
+    tag = "generations",
+    summary = "Read a generation",
+    params(GenerationPath),
+    responses((status = 200, description = "Its record.", body = GenerationSchema)),
+    security(("api_key" = ["generation:read"]))
+)]
 pub(super) async fn get_generation(
     caller: Authorized<GenerationRead>,
     state: Data<AppState>,
@@ -275,14 +311,28 @@ pub(super) fn show(state: &AppState, generation: &Generation) -> Value {
 }
 
 /// `spec/contract.md` 1.10.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Canceled, description = "A generation that was canceled in time.")]
 pub(super) struct CancelOut {
+    #[schema(value_type = String, format = "uuid")]
     generation_id: GenerationId,
+    /// `canceled`
     generation_status: &'static str,
+    /// Whether the provider was told; not every one can be.
     provider_cancel_sent: bool,
     credits_refunded: bool,
 }
 
+#[utoipa::path(
+    post,
+    path = "/v1/content/generation/cancel/{generation_id}",
+    tag = "generations",
+    summary = "Cancel a generation",
+    description = "Works while it is pending or processing; the credit is refunded.",
+    params(GenerationPath),
+    responses((status = 200, description = "It is canceled.", body = CancelOut)),
+    security(("api_key" = ["generation:delete"]))
+)]
 pub(super) async fn cancel_generation(
     caller: Authorized<GenerationDelete>,
     state: Data<AppState>,

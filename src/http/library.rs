@@ -14,13 +14,17 @@ use actors::catalogue::Model;
 use actors::pricing::Rates;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::AppState;
 use super::conditional::library_answer;
 use super::number::{credits, seconds};
+use super::openapi::parameters::IfNoneMatch;
+use super::openapi::schemas::library::PriceSchema;
 use crate::auth::{Authorized, LibraryRead};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Models)]
 pub(super) struct ModelsOut {
     models: Vec<ModelOut>,
     models_total: usize,
@@ -29,20 +33,29 @@ pub(super) struct ModelsOut {
 }
 
 /// `spec/contract.md` 11.2; what stands after `specific_schema` is ours.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Model)]
 pub(super) struct ModelOut {
+    /// `image` or `video`
     model_type: &'static str,
     model_identifier: String,
+    /// Credit for an output or a second of it; by resolution and sound where those matter.
+    #[schema(value_type = PriceSchema)]
     model_pricing: Value,
     model_supported_provider: Vec<&'static str>,
     schema: SchemaOut,
     specific_schema: Vec<String>,
+    /// `published`, `operator` or `placeholder`
     model_price_source: &'static str,
+    /// Every field with what it accepts and what it becomes when it is omitted.
+    #[schema(value_type = Object)]
     model_fields: Map<String, Value>,
+    /// What fields ask of each other, in words.
     model_rules: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelSchema, description = "What the fields that all models know may be.")]
 struct SchemaOut {
     generation_prompt: bool,
     generation_ratio: Vec<String>,
@@ -50,13 +63,28 @@ struct SchemaOut {
     generation_output_number: u32,
     generation_input_file: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<f64>>, nullable = false)]
     generation_duration: Option<Vec<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     generation_resolution: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     generation_generate_audio: Option<bool>,
 }
 
+#[utoipa::path(
+    get,
+    path = "/v1/library/models",
+    tag = "library",
+    summary = "List the models",
+    params(IfNoneMatch),
+    responses(
+        (status = 200, description = "The models that this server runs.", body = ModelsOut),
+        (status = 304, description = "What the client has is what there is.")
+    ),
+    security(("api_key" = ["library:read"]))
+)]
 pub(super) async fn list_models(
     _caller: Authorized<LibraryRead>,
     state: Data<AppState>,

@@ -8,15 +8,19 @@ use actors::provider_health::HealthStatus;
 use providers::name::ProviderName;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::AppState;
 use super::envelope::Success;
 use super::library::pricing;
+use super::openapi::schemas::health::AvailabilitySchema;
 use crate::auth::{Authorized, HealthRead};
 
 /// `spec/contract.md` 10.2.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelsHealth)]
 pub(super) struct ModelHealthOut {
+    /// `models`
     service: &'static str,
     /// Every model has a provider that can be asked.
     healthy: bool,
@@ -24,16 +28,29 @@ pub(super) struct ModelHealthOut {
     models_total: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelHealth)]
 struct ModelOut {
     model_identifier: String,
+    /// `image` or `video`
     model_type: &'static str,
     /// Here a number or absent, never a map.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<f64>, nullable = false)]
     model_pricing: Option<Value>,
+    /// By id.
+    #[schema(value_type = HashMap<String, AvailabilitySchema>)]
     providers: Map<String, Value>,
 }
 
+#[utoipa::path(
+    get,
+    path = "/v1/health/inference/models",
+    tag = "health",
+    summary = "Show which provider can be asked for which model",
+    responses((status = 200, description = "Every model with its providers.", body = ModelHealthOut)),
+    security(("api_key" = ["health:read"]))
+)]
 pub(super) async fn get_model_health(
     caller: Authorized<HealthRead>,
     state: Data<AppState>,

@@ -7,31 +7,38 @@ use actors::provider_health::HealthStatus;
 use chrono::{DateTime, Utc};
 use providers::name::ProviderName;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::AppState;
 use super::envelope::Success;
 use crate::auth::{Authorized, HealthRead};
 
 /// `spec/contract.md` 10.1.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProvidersHealth)]
 pub(super) struct ProvidersOut {
+    /// `providers`
     service: &'static str,
     healthy: bool,
     providers: Vec<ProviderOut>,
     providers_total: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProviderHealth)]
 struct ProviderOut {
     provider: &'static str,
+    /// `healthy`, `recovering`, `degraded`, or `unknown` when nobody has asked it
     status: &'static str,
+    #[schema(minimum = 0, maximum = 1)]
     failure_rate: f64,
     window: WindowOut,
     /// Ours: whether this server can ask it at all.
     configured: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HealthWindow, description = "What was counted, and over how long.")]
 struct WindowOut {
     total_attempts: u64,
     failures: u64,
@@ -41,6 +48,14 @@ struct WindowOut {
 
 /// Every provider that some model can be had from. One that this server has no access to is
 /// listed and says so, but keeps nothing healthy.
+#[utoipa::path(
+    get,
+    path = "/v1/health/inference/providers",
+    tag = "health",
+    summary = "Show how providers have done lately",
+    responses((status = 200, description = "Every provider that some model can be had from.", body = ProvidersOut)),
+    security(("api_key" = ["health:read"]))
+)]
 pub(super) async fn get_provider_health(
     caller: Authorized<HealthRead>,
     state: Data<AppState>,

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, Resource, Route};
 
 use super::{
     account, callbacks, content, estimates, events, files, generations, health, library,
-    model_health, provider_health, service_health, status, usage,
+    model_health, openapi, provider_health, service_health, status, usage,
 };
 use crate::error::{ApiError, ErrorCode};
 
@@ -49,6 +49,8 @@ pub(super) fn configure(config: &mut ServiceConfig) {
             post().to(callbacks::take_callback),
         ))
         .service(read("/files/{key:.*}", get().to(files::get_file), head().to(files::get_file)))
+        .service(only_get("/openapi.json", get().to(openapi::get_document)))
+        .service(only_get("/docs", get().to(openapi::get_page)))
         .service(read("/livez", get().to(health::get_livez), head().to(health::get_livez)))
         .service(read("/readyz", get().to(health::get_readyz), head().to(health::get_readyz)))
         .default_service(web::to(refuse_route));

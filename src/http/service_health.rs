@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::web::Data;
 use serde::Serialize;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::AppState;
 use super::envelope::Success;
@@ -14,26 +15,44 @@ use crate::auth::{Auth, Authorized, HealthRead};
 use crate::outputs::BUCKET;
 
 /// `spec/contract.md` 10.3.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StorageHealth)]
 pub(super) struct StorageOut {
+    /// `storage`
     service: &'static str,
     healthy: bool,
+    #[schema(minimum = 0)]
     latency_ms: f64,
     bucket: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// Only when it is not healthy.
+    #[schema(nullable = false)]
     error: Option<&'static str>,
 }
 
 /// `spec/contract.md` 10.4.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CacheHealth)]
 pub(super) struct CacheOut {
+    /// `redis`
     service: &'static str,
     healthy: bool,
+    #[schema(minimum = 0)]
     latency_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// Only when it is not healthy.
+    #[schema(nullable = false)]
     error: Option<&'static str>,
 }
 
+#[utoipa::path(
+    get,
+    path = "/v1/health/storage",
+    tag = "health",
+    summary = "Show whether outputs can be stored",
+    responses((status = 200, description = "Found out by writing and reading.", body = StorageOut)),
+    security(("api_key" = ["health:read"]))
+)]
 pub(super) async fn get_storage_health(
     _: Authorized<HealthRead>,
     state: Data<AppState>,
@@ -50,6 +69,14 @@ pub(super) async fn get_storage_health(
 }
 
 /// The contract calls every cache by this name; ours is in the process.
+#[utoipa::path(
+    get,
+    path = "/v1/health/cache",
+    tag = "health",
+    summary = "Show whether the cache works",
+    responses((status = 200, description = "Found out by writing and reading.", body = CacheOut)),
+    security(("api_key" = ["health:read"]))
+)]
 pub(super) async fn get_cache_health(
     _: Authorized<HealthRead>,
     auth: Data<Auth>,

@@ -2,6 +2,7 @@
 
 mod account;
 mod content;
+mod described;
 mod estimates;
 mod events;
 mod health;

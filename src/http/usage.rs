@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 use super::AppState;
 use super::account::find_account;
 use super::envelope::Success;
+use super::openapi::parameters::Days;
+use super::openapi::schemas::usage::UsageSchema;
 use crate::auth::{AccountRead, Authorized};
 use crate::error::{ApiError, ErrorCode};
 
@@ -17,6 +19,15 @@ use crate::error::{ApiError, ErrorCode};
 const DAYS_DEFAULT: u32 = 30;
 const DAYS_MAX: u32 = 90;
 
+#[utoipa::path(
+    get,
+    path = "/v1/usage",
+    tag = "account",
+    summary = "Show what was used",
+    params(Days),
+    responses((status = 200, description = "Requests, generations and cost of some days.", body = UsageSchema)),
+    security(("api_key" = ["account:read"]))
+)]
 pub(super) async fn get_usage(
     caller: Authorized<AccountRead>,
     state: Data<AppState>,

@@ -6,20 +6,24 @@ use actors::offering::{Offering, Service};
 use providers::MediaKind;
 use providers::name::ProviderName;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::auth::{Authorized, LibraryRead};
 use crate::http::AppState;
 use crate::http::conditional::library_answer;
+use crate::http::openapi::parameters::IfNoneMatch;
 
-#[derive(Debug, Serialize)]
-struct ProvidersOut {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Providers)]
+pub(in crate::http) struct ProvidersOut {
     providers: Vec<ProviderOut>,
     providers_total: usize,
     /// Ours.
     catalogue_version: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Provider)]
 struct ProviderOut {
     provider_id: &'static str,
     provider_name: &'static str,
@@ -33,10 +37,13 @@ struct ProviderOut {
     provider_stand_in: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ProviderImplementation, description = "How this server works with it.")]
 struct ImplementationOut {
     delivery_method: &'static str,
+    #[schema(required)]
     cancel_method: Option<&'static str>,
+    #[schema(required)]
     webhook_verification: Option<&'static str>,
     error_mapping: &'static str,
     cost_tracking: &'static str,
@@ -47,6 +54,18 @@ struct ImplementationOut {
     supported_models_total: usize,
 }
 
+#[utoipa::path(
+    get,
+    path = "/v1/library/providers",
+    tag = "library",
+    summary = "List the providers",
+    params(IfNoneMatch),
+    responses(
+        (status = 200, description = "The services behind the models.", body = ProvidersOut),
+        (status = 304, description = "What the client has is what there is.")
+    ),
+    security(("api_key" = ["library:read"]))
+)]
 pub(in crate::http) async fn list_providers(
     _caller: Authorized<LibraryRead>,
     state: Data<AppState>,

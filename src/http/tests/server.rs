@@ -42,7 +42,7 @@ use tokio::net::TcpStream;
 use url::Url;
 
 use super::super::{
-    AppState, BodyLimits, Generating, Idempotency, Readiness, StreamLimits, Streams, app,
+    AppState, BodyLimits, Document, Generating, Idempotency, Readiness, StreamLimits, Streams, app,
 };
 use crate::address_guard::Policy;
 use crate::auth::Auth;
@@ -386,6 +386,7 @@ impl Server {
         let catalogue = Arc::new(load(sources).unwrap());
         let offering = Arc::new(Offering::new(Arc::clone(&catalogue), services, false));
         let state = Arc::new(AppState {
+            document: Document::of(&offering),
             engine: Arc::clone(&engine) as Arc<dyn Generating>,
             generations: Arc::new(FakeGenerations(Arc::clone(&generation))),
             idempotency: Idempotency {
