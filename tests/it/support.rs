@@ -2,8 +2,10 @@
 
 pub mod app;
 pub mod database;
+pub mod described;
 pub mod host;
 pub mod metrics;
+pub mod node;
 pub mod program;
 pub mod receiver;
 pub mod wait;

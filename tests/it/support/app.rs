@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::database::{self, Backend};
+use super::described;
 use super::program::{PROGRAM, Printed, run};
 use super::wait;
 
@@ -161,8 +162,16 @@ impl TestApp {
         self.client.post(format!("{}{path}", self.url)).bearer_auth(key)
     }
 
+    /// Sends a request; the answer has to be as the API document says.
     pub async fn ask(&self, request: RequestBuilder) -> Answer {
-        Answer::read(request.send().await.unwrap()).await
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let answer = Answer::read(client.execute(request).await.unwrap()).await;
+        if !answer.body.is_null() {
+            described::check(&method, &path, answer.status, &answer.body);
+        }
+        answer
     }
 
     /// Submits an image; the fields are those of a sandbox model without `generation_sandbox_`
@@ -224,6 +233,18 @@ impl TestApp {
     /// Runs a command line as it is typed, and gives everything that comes back.
     pub fn type_line(&self, arguments: &[&str]) -> Printed {
         run(command(&self.directory, &self.database_url, &self.settings).args(arguments))
+    }
+
+    /// How to call the program beside the server, as words.
+    pub fn line(&self) -> Vec<String> {
+        let directory = self.directory.path().display().to_string();
+        let line = [PROGRAM, "--data-dir", &directory, "--database-url", &self.database_url];
+        line.map(str::to_owned).to_vec()
+    }
+
+    /// Gives a program this server's settings, for commands that it runs.
+    pub fn configure(&self, program: &mut Command) {
+        configure(program, &self.settings);
     }
 
     /// Makes a key of the first account; `more` are further arguments.
@@ -298,11 +319,15 @@ impl Drop for TestApp {
 fn command(directory: &TempDir, database_url: &str, settings: &[(String, String)]) -> Command {
     let mut command = Command::new(PROGRAM);
     command.arg("--data-dir").arg(directory.path()).args(["--database-url", database_url]);
+    configure(&mut command, settings);
+    command
+}
+
+fn configure(command: &mut Command, settings: &[(String, String)]) {
     for (key, value) in settings {
         let name = format!("BABYSEA__{}", key.to_uppercase().replace('.', "__"));
         command.env(name, value);
     }
-    command
 }
 
 /// Starts the server and waits until it says where it listens.
