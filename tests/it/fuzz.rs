@@ -1,6 +1,6 @@
 //! Whether the server is as its document says, tried with what nobody would think of.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
@@ -25,15 +25,14 @@ async fn a_fuzzer_finds_nothing_that_the_document_does_not_say() {
     let made = app.generate("sandbox/inline", json!({})).await;
     let picture =
         app.wait_for_end(&made.generation_id()).await["generation_output_file"][0].clone();
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     let output = Command::new(fuzzer)
         .arg("--config-file")
-        .arg(directory.join("schemathesis.toml"))
+        .arg(directory().join("schemathesis.toml"))
         .args(["run", "--no-color"])
         .arg(format!("{}/openapi.json", app.url))
         // It keeps what it has learned, and would try something else the next time.
         .current_dir(app.directory.path())
-        .env("PYTHONPATH", &directory)
+        .env("PYTHONPATH", directory())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("BABYSEA_KEY", key)
         .env("BABYSEA_PICTURE", picture.as_str().unwrap())
@@ -46,14 +45,16 @@ async fn a_fuzzer_finds_nothing_that_the_document_does_not_say() {
 
 /// The fuzzer, where `tests/run` puts it; where CI says that it is CI, it must be there.
 fn fuzzer() -> Option<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
-    let fuzzer = directory.join(".venv/bin/schemathesis");
-    let missing =
-        "a Python environment in tests/fuzz/.venv with tests/fuzz/requirements.txt is needed";
+    let fuzzer = directory().join(".venv/bin/schemathesis");
+    let missing = "a Python environment in tests/fuzz/.venv with requirements.txt is needed";
     assert!(fuzzer.exists() || std::env::var_os("CI").is_none(), "{missing}");
     if !fuzzer.exists() {
         eprintln!("not tested: {missing}");
         return None;
     }
     Some(fuzzer)
+}
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz")
 }

@@ -233,7 +233,6 @@ async fn a_generation_of_somebody_else_is_as_missing_as_one_that_never_was(backe
     for (key, id) in [
         (&app.key, NOBODYS),
         (&app.key, "not-an-id"),
-        (&app.key, "list"),
         (&app.key, &simple),
         (&app.key, "%00"),
         (&app.key, "..%2f..%2fstatus"),
@@ -398,7 +397,7 @@ async fn routes_and_methods_that_do_not_exist_are_refused(backend: Backend) {
     let cancel = format!("/v1/content/generation/cancel/{NOBODYS}");
     for (method, path, allow) in [
         ("POST", "/v1/status", "GET"),
-        ("PUT", content.as_str(), "GET"),
+        ("PUT", content.as_str(), "GET, DELETE"),
         ("GET", IMAGE, "POST"),
         ("PATCH", VIDEO, "POST"),
         ("GET", &cancel, "POST"),
