@@ -28,8 +28,8 @@ const PROVIDERS: [&str; 8] =
     ["replicate", "fal", "bfl", "openai", "cloudflare", "byteplus", "alibabacloud", "runway"];
 
 /// A running emulator; gone when dropped.
-struct Emulator {
-    url: String,
+pub struct Emulator {
+    pub url: String,
     client: Client,
     _server: Server,
     _folder: TempDir,
@@ -47,7 +47,7 @@ impl Emulator {
     }
 
     /// One that does everything at once.
-    fn instant(settings: &str) -> Self {
+    pub fn instant(settings: &str) -> Self {
         let each = PROVIDERS.map(|name| format!("[providers.{name}.faults]\nlatency_scale = 0\n"));
         Self::start(&format!("{WATCHABLE}{settings}\n{}", each.concat()))
     }

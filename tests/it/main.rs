@@ -24,6 +24,7 @@ mod input_files;
 mod library;
 mod limits;
 mod operator;
+mod provider_life;
 mod providers;
 mod record;
 mod recovery;
