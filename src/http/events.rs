@@ -112,12 +112,15 @@ impl Drop for Room {
     summary = "Watch a generation",
     description = "Events are numbered within a life, so a stream can be resumed.",
     params(GenerationPath, LastEventId),
-    responses((
-        status = 200,
-        description = "Server-sent events, until it has ended.",
-        body = EventSchema,
-        content_type = "text/event-stream"
-    )),
+    responses(
+        (
+            status = 200,
+            description = "Server-sent events, until it has ended.",
+            body = EventSchema,
+            content_type = "text/event-stream"
+        ),
+        (status = 204, description = "The client has heard the last one."),
+    ),
     security(("api_key" = ["generation:read"]))
 )]
 pub(super) async fn watch_generation(

@@ -88,24 +88,31 @@ async fn who_asks_too_often_is_told_when_to_come_back_and_may_then() {
 }
 
 #[actix_web::test]
-async fn a_refused_generation_takes_no_request_and_every_other_refusal_does() {
+async fn what_is_over_the_limit_takes_nothing_and_an_unpaid_generation_only_its_request() {
     let server = Server::start().await;
     *server.keys.plan.lock().unwrap() = Some(Plan::Free);
     server.engine.submits(|_| {
         let (balance, amount) = (Credits::ZERO, Credits::MAX);
         Err(SubmitError::Refused(AcceptRefusal::InsufficientCredit { balance, amount }))
     });
+    for left in (25..30).rev() {
+        let reply = server.post(IMAGE, &prompt()).await;
+        check_error(&reply, 402, "BSE1004");
+        let both = format!(r#""generations";r=10;t=0, "requests";r={left};t=60"#);
+        assert_eq!(fields(&reply)[1], both);
+    }
+    server.engine.submits(|_| Ok(samples::processing()));
     for _ in 0..10 {
-        check_error(&server.post(IMAGE, &prompt()).await, 402, "BSE1004");
+        assert_eq!(server.post(IMAGE, &prompt()).await.status, 200);
     }
     for _ in 0..50 {
         let reply = server.post(IMAGE, &prompt()).await;
         check_error(&reply, 429, "BSE1005");
         assert_eq!((reply.header("retry-after"), shown(&reply)), ("60", ["10", "0", "1780388171"]));
-        assert_eq!(fields(&reply)[1], r#""generations";r=0;t=60, "requests";r=20;t=60"#);
+        assert_eq!(fields(&reply)[1], r#""generations";r=0;t=60, "requests";r=15;t=60"#);
     }
     // The bucket that blocks is the one that is named, on this route too.
-    for left in (0..20).rev() {
+    for left in (0..15).rev() {
         assert_eq!(shown(&server.get("/v1/status").await)[1], left.to_string());
     }
     let reply = server.post(IMAGE, &prompt()).await;
