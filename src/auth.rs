@@ -130,17 +130,21 @@ impl Auth {
         // Before any work that a key could cause (`spec/contract.md` 4.1). A key that is known
         // causes none: whoever guesses from the same address must not lock its users out.
         if let Some(blocked) = self.failures.blocked(client, self.clock.now())
-            && !self.verifier.knows(text)
+            && !self.verifier.known(text).is_some_and(|key| self.is_good(&key))
         {
             return Err(self.too_many(blocked));
         }
         let (found, outcome) = self.identify(text, client).await?;
         let at = self.clock.now();
-        let status = found.row.status(at);
-        if !status.authenticates() || !found.row.works_in(&self.region) {
+        if !self.is_good(&found.row) {
             return Err(self.fail(client));
         }
+        let status = found.row.status(at);
         Ok(Caller { key: found.row, plan: found.plan, status, client, at, outcome })
+    }
+
+    fn is_good(&self, key: &ApiKey) -> bool {
+        key.status(self.clock.now()).authenticates() && key.works_in(&self.region)
     }
 
     /// Whether the caller may do what needs this scope, from where it calls and now.

@@ -217,7 +217,13 @@ async fn failures_of_an_address_stop_it_before_any_key_work() {
     assert_eq!(setting.present(&plain(1)).await, Err(ErrorCode::AuthRateLimited));
     assert_eq!(setting.look_ups(), look_ups);
     assert!(setting.present_from(&plain(1), "192.0.2.2").await.is_ok(), "others go on");
-    setting.clock.forward(60_000);
+    assert!(setting.present(&plain(1)).await.is_ok(), "and so does a key that is known by now");
+    setting.keys.change(0, |row| row.revoked_at = Some(DateTime::UNIX_EPOCH));
+    setting.clock.forward(1_000);
+    assert_eq!(setting.present(&plain(1)).await, Err(ErrorCode::AuthenticationFailed));
+    assert_eq!(setting.present(&plain(1)).await, Err(ErrorCode::AuthRateLimited));
+    setting.keys.change(0, |row| row.revoked_at = None);
+    setting.clock.forward(120_000);
     assert!(setting.present(&plain(1)).await.is_ok());
 }
 

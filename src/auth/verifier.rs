@@ -114,10 +114,11 @@ impl Memory {
 }
 
 impl Verifier {
-    /// Whether a text is a key that was verified before; its row may have changed since.
-    pub(super) fn knows(&self, text: &str) -> bool {
-        let index = |key: PlainKey| self.pepper.mac(key.expose().as_bytes());
-        PlainKey::parse(text).is_some_and(|key| self.memory.known(&index(key)).is_some())
+    /// The row of a key that was verified before, as it was read last.
+    pub(super) fn known(&self, text: &str) -> Option<Arc<ApiKey>> {
+        let key = PlainKey::parse(text)?;
+        let known = self.memory.known(&self.pepper.mac(key.expose().as_bytes()))?;
+        Some(known.row)
     }
 
     /// Finds the key; its lifecycle is not looked at.
