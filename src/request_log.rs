@@ -141,7 +141,8 @@ impl RequestLogParts {
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, rows, attempt, "requests were not written to the log");
+                    let cause = std::error::Error::source(&error);
+                    tracing::warn!(%error, ?cause, rows, attempt, "requests were not written to the log");
                     sleep(INTERVAL).await;
                 }
             }
