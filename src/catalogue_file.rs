@@ -37,7 +37,7 @@
 //! under `can`. What the model offers is computed from that.
 //!
 //! A model of the operator's takes the place of a built-in one with the same identifier, as a
-//! whole; a file of [`prices`] changes prices alone. What the values must be is decided by
+//! whole; a file of `prices` changes prices alone. What the values must be is decided by
 //! [`Catalogue::build`]; these files know TOML.
 
 mod prices;

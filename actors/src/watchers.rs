@@ -1,7 +1,7 @@
 //! Who watches which generation, so that a change is seen when it happens.
 //!
 //! A hint wakes; the row says what is so. A watcher looks by itself too, every
-//! [`LOOK_EVERY`]: another process may have written, and a hint may be lost.
+//! `LOOK_EVERY`: another process may have written, and a hint may be lost.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
