@@ -52,7 +52,9 @@ impl SetStatement {
             sqlite: template.replace("{rows}", &sqlite_rows(columns)).replace("{for update}", ""),
             postgres: template
                 .replace("{rows}", &postgres_rows(columns))
-                .replace("{for update}", "FOR UPDATE OF stored"),
+                // Nobody changes keys, and a plain FOR UPDATE would stand in the way of every
+                // insert that refers to the row: with the request log that was a deadlock.
+                .replace("{for update}", "FOR NO KEY UPDATE OF stored"),
         }
     }
 

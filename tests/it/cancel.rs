@@ -46,6 +46,7 @@ async fn a_canceled_generation_gives_its_credit_back(backend: Backend) {
 async fn a_cancel_that_comes_too_late_is_a_conflict(backend: Backend) {
     let app = TestApp::start(backend).await;
     let id = app.generate("sandbox/inline", json!({})).await.generation_id();
+    app.wait_for_end(&id).await;
     let late = cancel(&app, &id).await;
     assert_eq!((late.status.as_u16(), late.code()), (409, "BSE2013"));
     assert_eq!(app.movements(&app.account_id, &id), ["reserve", "charge"]);
