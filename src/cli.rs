@@ -236,6 +236,7 @@ impl OperatorCommand {
     fn run(self, config: &Config) -> anyhow::Result<Answer> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
+            self.expect_database(&config.storage.database)?;
             let db = Db::connect(&config.storage.database, CONNECTIONS).await?;
             db.migrate().await?;
             if let Self::Secrets(command) = self {
@@ -247,6 +248,19 @@ impl OperatorCommand {
             db.close().await;
             answer
         })
+    }
+
+    /// A mistyped path must not become an empty database in which nothing is found.
+    fn expect_database(&self, database: &Database) -> anyhow::Result<()> {
+        let begins =
+            matches!(self, Self::Migrate | Self::Account(account::AccountCommand::Create(_)));
+        match database {
+            Database::Sqlite(path) if !begins && !path.exists() => anyhow::bail!(
+                "there is no database at {}; `babysea` or `babysea migrate` makes one",
+                path.display()
+            ),
+            Database::Sqlite(_) | Database::Postgres(_) => Ok(()),
+        }
     }
 
     async fn answer(self, context: &Context, config: &Config) -> anyhow::Result<Answer> {
