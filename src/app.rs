@@ -11,21 +11,20 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
+use actors::catalogue::Catalogue;
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
 use actors::offering::Offering;
 use actors::ports::deliveries::DeliveryLog;
-use actors::ports::{
-    AttemptStore, DeliveryListener, GenerationStore, IdSource, IdempotencyStore, KeyStore,
-};
-use actors::provider_health::ProviderHealth;
+use actors::ports::{DeliveryListener, GenerationStore, IdSource, IdempotencyStore, KeyStore};
+use actors::router::Router;
 use actors::system::System;
 use actors::watchers::Watchers;
 use actors::webhook::FileUrls;
 use anyhow::Context;
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use providers::clock::Clock;
@@ -53,6 +52,7 @@ use crate::metrics::{self, Metrics};
 use crate::outputs::Outputs;
 use crate::rate_limit::RateLimits;
 use crate::request_log::{self, RequestLog, RequestLogParts};
+use crate::routing_memory;
 use crate::secrets::{MasterKey, Purpose};
 use crate::storage_probe::StorageProbe;
 use crate::store::server_lock::DatabaseLock;
@@ -68,8 +68,6 @@ const FORGET_PAGE: u32 = 1000;
 /// How often events are let go of that were kept for too long, and how many at once.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(60);
 const EXPIRE_PAGE: u32 = 1000;
-/// Most attempts that are read back at start: far more than it takes to judge every provider.
-const ATTEMPTS_MAX: u32 = 100_000;
 /// How often requests that are too old are removed from the log.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// How long the writer may take for what is queued when everybody else has stopped.
@@ -132,6 +130,7 @@ pub struct Running {
     request_log: RequestLog,
     /// What is written down or cleaned up from time to time.
     keeping: Vec<JoinHandle<()>>,
+    routing: Routing,
     system: System,
     store: Arc<Store>,
     deliveries: Arc<dyn DeliveryListener>,
@@ -148,11 +147,7 @@ pub struct Running {
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let lock = ServerLock::take(&config.storage.data_dir, &config.storage.database)?;
     let master_key = Arc::new(MasterKey::load(config)?);
-    let catalogue = Arc::new(catalogue_file::load(Sources {
-        sandbox: config.sandbox.enabled,
-        directory: config.catalogue.directory.as_deref(),
-        prices: config.catalogue.prices.as_deref(),
-    })?);
+    let catalogue = load_catalogue(config)?;
     let db = Db::connect(&config.storage.database, config.storage.database_connections).await?;
     let database_lock = db.lock_server().await?;
     db.migrate().await?;
@@ -194,14 +189,15 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         engine::services::downloads(config)?,
     )?);
     let providers = Providers::new(config, &master_key, &clock)?;
-    let offering = Arc::new(Offering::new(
-        Arc::clone(&catalogue),
-        providers.services(),
-        config.catalogue.allow_placeholder_prices,
-    ));
-    let provider_health = Arc::new(ProviderHealth::new(config.provider_health));
-    // Before any attempt of this process ends, which would then count twice.
-    remember_attempts(&provider_health, store.as_ref(), clock.now()).await;
+    providers.announce_stand_ins();
+    let offering = Arc::new(offering(config, &catalogue, &providers));
+    let router = Arc::new(Router::new(&catalogue, config.routing.rules));
+    // Before any attempt of this process ends, which would then count twice. Without it a provider
+    // is unknown for a while, which is no reason not to start.
+    let region = config.server.region.as_str();
+    if let Err(error) = routing_memory::recall(&router, &*store, region, clock.now()).await {
+        tracing::warn!(%error, "how providers have done before is not known");
+    }
     let callbacks = Arc::new(
         SignedCallbackUrls::new(
             local_url(address)?,
@@ -221,7 +217,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
             metrics: engine_metrics,
-            provider_health: Arc::clone(&provider_health),
+            router: Arc::clone(&router),
         },
     )?;
     let configured_providers = env.registry.names().collect();
@@ -265,7 +261,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         callbacks,
         files,
         outputs: Arc::clone(outputs.objects()),
-        provider_health,
+        router: Arc::clone(&router),
         configured_providers,
         storage_probe: StorageProbe::new(Arc::clone(outputs.objects()), node.0),
         readiness: Arc::new(WatchReadiness {
@@ -294,6 +290,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     if let Some(listener) = operator {
         servers.push(serve_operator(listener, registry)?);
     }
+    let routing =
+        Routing { router, region: config.server.region.clone(), clock: Arc::clone(&clock) };
     let keeping = vec![
         actix_rt::spawn(look_after(Arc::clone(&auth), Arc::clone(&clock))),
         actix_rt::spawn(forget_expired(Arc::clone(&store) as _, Arc::clone(&clock))),
@@ -302,7 +300,12 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             Arc::clone(&clock),
             TimeDelta::from_std(config.webhooks.queue_kept)?,
         )),
-        actix_rt::spawn(forget_requests(Arc::clone(&store), config.request_log.keep_max, clock)),
+        actix_rt::spawn(forget_requests(
+            Arc::clone(&store),
+            config.request_log.keep_max,
+            Arc::clone(&clock),
+        )),
+        actix_rt::spawn(keep_routing(routing.clone(), Arc::clone(&store), config.routing.snapshot)),
     ];
     Ok(Running {
         address,
@@ -314,6 +317,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         auth,
         request_log,
         keeping,
+        routing,
         system,
         store,
         deliveries,
@@ -393,6 +397,7 @@ impl Running {
         }
         drop((self.auth, self.request_log));
         self.system.stop().await;
+        self.routing.keep(&self.store).await;
         // The writer ends when nobody can give it work any more.
         drop((self.store, self.deliveries));
         if timeout(WRITER_END, self.writer_ended).await.is_err() {
@@ -405,17 +410,41 @@ impl Running {
     }
 }
 
-/// Counts the attempts that ended before this start. Without them a provider is unknown for a
-/// while, which is no reason not to start.
-async fn remember_attempts(
-    health: &ProviderHealth,
-    attempts: &dyn AttemptStore,
-    now: DateTime<Utc>,
-) {
-    let since = now - health.rules().window;
-    match attempts.list_ended_any_account(since, ATTEMPTS_MAX).await {
-        Ok(ended) => ended.iter().for_each(|(provider, outcome)| health.note(*provider, outcome)),
-        Err(error) => tracing::warn!(%error, "how providers have done before is not known"),
+/// What a server with these settings offers.
+///
+/// # Errors
+/// When the settings of a provider, or the catalogue, are not as they must be.
+pub fn offered(config: &Config) -> anyhow::Result<(Arc<Catalogue>, Offering)> {
+    let (catalogue, clock) = (load_catalogue(config)?, Arc::new(SystemClock) as Arc<dyn Clock>);
+    let providers = Providers::new(config, &MasterKey::load(config)?, &clock)?;
+    let offering = offering(config, &catalogue, &providers);
+    Ok((catalogue, offering))
+}
+
+fn load_catalogue(config: &Config) -> anyhow::Result<Arc<Catalogue>> {
+    Ok(Arc::new(catalogue_file::load(Sources {
+        sandbox: config.sandbox.enabled,
+        directory: config.catalogue.directory.as_deref(),
+        prices: config.catalogue.prices.as_deref(),
+    })?))
+}
+
+fn offering(config: &Config, catalogue: &Arc<Catalogue>, providers: &Providers) -> Offering {
+    let placeholders = config.catalogue.allow_placeholder_prices;
+    Offering::new(Arc::clone(catalogue), providers.services(), placeholders)
+}
+
+/// What is known of providers, and where it is kept.
+#[derive(Clone)]
+struct Routing {
+    router: Arc<Router>,
+    region: String,
+    clock: Arc<dyn Clock>,
+}
+
+impl Routing {
+    async fn keep(&self, store: &Store) {
+        routing_memory::keep(&self.router, store, &self.region, &*self.clock).await;
     }
 }
 
@@ -530,6 +559,14 @@ async fn forget_expired(store: Arc<dyn IdempotencyStore>, clock: Arc<dyn Clock>)
                 }
             }
         }
+    }
+}
+
+/// Writes down from time to time what is known of providers.
+async fn keep_routing(routing: Routing, store: Arc<Store>, interval: Duration) {
+    loop {
+        sleep(interval).await;
+        routing.keep(&store).await;
     }
 }
 

@@ -17,6 +17,7 @@ mod key;
 mod notification;
 mod output;
 mod parse;
+mod routing;
 mod secrets;
 mod webhook;
 
@@ -133,6 +134,9 @@ enum OperatorCommand {
     /// Show generations
     #[command(subcommand)]
     Generation(generation::GenerationCommand),
+    /// Show in which order providers are tried
+    #[command(subcommand)]
+    Routing(routing::RoutingCommand),
     /// Check every invariant of the ledger and of the state machines
     ///
     /// Reads the whole database in one snapshot, while the server may go on. Ends with 0 when
@@ -274,6 +278,7 @@ impl OperatorCommand {
             Self::Credit(command) => command.run(context).await,
             Self::Ledger(command) => command.run(context).await,
             Self::Generation(command) => command.run(context, config).await,
+            Self::Routing(command) => command.run(context, config).await,
             Self::Audit => audit::run(context, config).await,
         }
     }

@@ -8,6 +8,7 @@
 mod providers;
 mod proxies;
 mod reader;
+mod routing;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actors::account::{Plan, PlanLimits, Plans};
-use actors::provider_health::HealthRules;
 use actors::webhook::DeliveryPolicy;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
@@ -25,6 +25,7 @@ use url::Url;
 pub use self::providers::{CloudflareConfig, FalConfig, ProvidersConfig, ReplicateConfig};
 pub use self::proxies::TrustedProxies;
 use self::reader::Reader;
+pub use self::routing::RoutingConfig;
 
 /// Every setting with its default and what it is for.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -44,7 +45,7 @@ pub struct Config {
     pub generation: GenerationConfig,
     pub webhooks: WebhooksConfig,
     pub input_files: InputFilesConfig,
-    pub provider_health: HealthRules,
+    pub routing: RoutingConfig,
     pub events: EventsConfig,
     pub sandbox: SandboxConfig,
     pub providers: ProvidersConfig,
@@ -255,11 +256,7 @@ impl Config {
             generation: GenerationConfig::read(&mut reader),
             webhooks: WebhooksConfig::read(&mut reader),
             input_files: InputFilesConfig::read(&mut reader),
-            provider_health: HealthRules {
-                window: reader.millis("provider_health.window_ms", 1000..=DAY_MS),
-                attempts_min: reader.integer("provider_health.attempts_min", 1..=1_000_000),
-                failures_percent: reader.integer("provider_health.failures_percent", 1..=100),
-            },
+            routing: RoutingConfig::read(&mut reader),
             events: EventsConfig::read(&mut reader),
             sandbox: SandboxConfig {
                 enabled: reader.flag("sandbox.enabled"),

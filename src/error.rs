@@ -116,11 +116,12 @@ impl ApiError {
     }
 
     /// A generation that failed before POST could answer (`spec/contract.md` 1.6): the reason
-    /// itself when another provider would say the same, else that all of them failed.
+    /// itself when it is not the provider's, else that all of them failed.
     pub fn generation_failed(generation: &Generation, reason: FailureCode) -> Self {
         let provider_errors: Vec<_> =
             generation.attempts().iter().filter_map(ProviderError::of).collect();
-        let (code, retryable) = if reason.is_decisive() {
+        let ours = reason == FailureCode::OutputProcessingFailed;
+        let (code, retryable) = if reason.is_decisive() || ours {
             let code = ErrorCode::of(reason);
             (code, code.row().retryable)
         } else {

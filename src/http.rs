@@ -50,7 +50,7 @@ use actors::generation::{Generation, NewGeneration};
 use actors::id::{AccountId, GenerationId};
 use actors::offering::Offering;
 use actors::ports::{AccountStore, GenerationStore, IdSource, RequestLogStore};
-use actors::provider_health::ProviderHealth;
+use actors::router::Router;
 use actors::watchers::Watchers;
 use actors::webhook::FileUrls;
 use async_trait::async_trait;
@@ -90,7 +90,7 @@ pub struct AppState {
     /// Where the files behind [`AppState::files`] are.
     pub outputs: Arc<dyn ObjectStore>,
     pub readiness: Arc<dyn Readiness>,
-    pub provider_health: Arc<ProviderHealth>,
+    pub router: Arc<Router>,
     /// Those that this server can ask.
     pub configured_providers: BTreeSet<ProviderName>,
     pub storage_probe: StorageProbe,

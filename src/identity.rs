@@ -192,6 +192,7 @@ fn account(context: &Context, new: &NewAccount) -> Result<Account, IdentityError
         kind: new.kind,
         plan: new.plan,
         email: email.transpose()?,
+        failover_on_moderation: false,
         balance: Credits::ZERO,
         created_at: context.clock.now(),
     })

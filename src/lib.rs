@@ -20,6 +20,7 @@ pub mod store;
 
 pub mod endpoint_admin;
 pub mod identity;
+pub mod routing_memory;
 
 pub mod error;
 pub mod metrics;

@@ -7,7 +7,6 @@
 
 mod accounts;
 mod alerts;
-mod attempts;
 pub mod audit;
 mod backlog;
 mod delivery_log;
@@ -20,6 +19,7 @@ mod keys;
 mod ledger;
 mod notifications;
 mod request_log;
+mod routing;
 mod rowset;
 pub mod server_lock;
 mod spendings;

@@ -20,6 +20,8 @@ pub struct Account {
     pub plan: Plan,
     /// Contact address.
     pub email: Option<String>,
+    /// Whether content that one provider refuses is offered to the next.
+    pub failover_on_moderation: bool,
     /// What it can spend now.
     pub balance: Credits,
     /// When it was made.
@@ -158,6 +160,8 @@ pub struct Standing {
     pub videos_in_flight: u32,
     /// Generations that have a record.
     pub generations: u64,
+    /// Whether content that one provider refuses is offered to the next.
+    pub failover_on_moderation: bool,
     /// A balance below this crosses a threshold that somebody is to be told of; zero when there
     /// is none. Kept here so that nothing else has to be read for a generation.
     pub alert_below: Credits,

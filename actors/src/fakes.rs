@@ -32,7 +32,7 @@ use crate::fakes::provider::FakeProvider;
 use crate::fakes::store::FakeStore;
 use crate::generation::{AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, Status};
 use crate::id::{AccountId, EndpointId, GenerationId, NodeId};
-use crate::input::Input;
+use crate::input::{Input, Route};
 use crate::lanes::Lanes;
 use crate::ledger::{Balance, EntryKind};
 use crate::metrics::EngineMetrics;
@@ -41,8 +41,11 @@ use crate::ports::{
     CallbackUrls, GenerationStore, IdSource, OutputStore, Reply, StoreError, TakeOverError,
     WebhookSender,
 };
-use crate::provider_health::{HealthRules, ProviderHealth};
+use crate::router::{Router, RouterRules};
 use crate::routing::RouteLimits;
+use crate::routing::breaker::BreakerRules;
+use crate::routing::evidence::Memory;
+use crate::routing::ranking::RankingRules;
 use crate::system::System;
 use crate::webhook::DeliveryPolicy;
 
@@ -239,7 +242,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<VirtualClock>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) metrics: EngineMetrics,
-    pub(crate) provider_health: Arc<ProviderHealth>,
+    pub(crate) router: Arc<Router>,
     pub(crate) polls: HashMap<ProviderName, Arc<Semaphore>>,
     pub(crate) lanes: Lanes,
     order: Vec<ProviderName>,
@@ -267,7 +270,34 @@ pub(crate) fn limits() -> EngineLimits {
     }
 }
 
-fn catalogue() -> Catalogue {
+/// The static order, as long as nobody is left alone.
+pub(crate) fn router_rules() -> RouterRules {
+    let seconds = Duration::from_secs;
+    RouterRules {
+        breaker: BreakerRules {
+            window: seconds(300),
+            attempts_min: 10,
+            failures_percent: 50,
+            open: seconds(60),
+            open_max: seconds(600),
+            pause: seconds(5),
+            pause_max: seconds(60),
+            probe_percent: 10,
+            probes: 3,
+        },
+        ranking: RankingRules {
+            enabled: false,
+            memory: Memory { half_life: seconds(10_800), attempts_max: 100 },
+            attempts_min: 5,
+            latency_weight: 0.3,
+            cost_weight: 0.2,
+            explore_percent: 5,
+            explore_below: 20,
+        },
+    }
+}
+
+pub(crate) fn catalogue() -> Catalogue {
     let capabilities = CapabilitiesSpec {
         ratios: vec!["1:1".to_owned()],
         formats: vec!["png".to_owned()],
@@ -283,6 +313,7 @@ fn catalogue() -> Catalogue {
     let offer = |name: &ProviderName| OfferSpec {
         provider: name.as_str().to_owned(),
         raw_model_id: format!("raw/{name}"),
+        cost: None,
         capabilities: capabilities.clone(),
     };
     let spec = ModelSpec {
@@ -308,6 +339,7 @@ pub(crate) fn standing(thousandths: i64, seq: i64) -> Standing {
         videos_in_flight: 0,
         generations: 0,
         alert_below: Credits::ZERO,
+        failover_on_moderation: false,
     }
 }
 
@@ -352,6 +384,7 @@ pub(crate) fn new_generation(
             options: Map::new(),
             provider_order: order.to_vec(),
             requested_order: None,
+            route: Route::default(),
         },
         amount: Credits::from_thousandths(PRICE).unwrap(),
         pricing: Pricing {
@@ -398,11 +431,7 @@ impl World {
             clock,
             ids,
             metrics: EngineMetrics::default(),
-            provider_health: Arc::new(ProviderHealth::new(HealthRules {
-                window: Duration::from_secs(300),
-                attempts_min: 10,
-                failures_percent: 50,
-            })),
+            router: Arc::new(Router::new(&catalogue(), router_rules())),
             polls: HashMap::new(),
             lanes: Lanes::new(64, 64),
             order: providers.iter().map(|provider| provider.name()).collect(),
@@ -433,7 +462,7 @@ impl World {
             ids: Arc::clone(&self.ids) as _,
             limits: limits(),
             metrics: self.metrics.clone(),
-            provider_health: Arc::clone(&self.provider_health),
+            router: Arc::clone(&self.router),
             polls: self.polls.clone(),
             lanes: self.lanes.clone(),
         };
@@ -482,6 +511,7 @@ impl World {
             correlation: self.ids.next(),
             provider: self.order[0],
             raw_model: format!("raw/{}", self.order[0]),
+            cost: None,
             at,
             deadline_at: at + limits().route.image_attempt,
         };

@@ -19,17 +19,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use providers::name::ProviderName;
-use providers::{JobRef, MediaKind};
+use providers::{Cost, JobRef, MediaKind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::attempt::{Attempt, AttemptOutcome};
+use crate::attempt::{Attempt, AttemptOutcome, CostSource, ProviderCost};
 use crate::catalogue::PriceSource;
 use crate::failure::Failure;
 use crate::id::{AccountId, ApiKeyId, GenerationId};
 use crate::idempotency::Claim;
 use crate::input::Input;
 use crate::money::Credits;
+use crate::routing::choice::Decision;
+use crate::routing::workload::work_milli;
 use crate::spending::Month;
 
 /// One accepted request for output, from acceptance to one terminal state.
@@ -194,6 +196,8 @@ pub enum Event {
         attempt: u32,
         /// The provider's job.
         job: JobRef,
+        /// What the provider says that it takes.
+        cost: Option<Cost>,
         /// When.
         at: DateTime<Utc>,
     },
@@ -214,6 +218,8 @@ pub enum Event {
         outputs: Vec<StoredFile>,
         /// The provider's own running time.
         predict_time: Option<Duration>,
+        /// What the provider says that it takes.
+        cost: Option<Cost>,
         /// When.
         at: DateTime<Utc>,
     },
@@ -233,6 +239,8 @@ pub enum Event {
     ResultDiscarded {
         /// Which attempt.
         attempt: u32,
+        /// What the provider says that it takes.
+        cost: Option<Cost>,
         /// When.
         at: DateTime<Utc>,
     },
@@ -247,6 +255,8 @@ pub struct NewAttempt {
     pub provider: ProviderName,
     /// The provider's own name of the model.
     pub raw_model: String,
+    /// What the provider takes for it, where the catalogue knows.
+    pub cost: Option<Cost>,
     /// When.
     pub at: DateTime<Utc>,
     /// When we stop waiting.
@@ -493,8 +503,9 @@ impl Generation {
                 }
                 self.push_attempt(new);
             }
-            Event::Accepted { attempt, job, at } => {
+            Event::Accepted { attempt, job, cost, at } => {
                 let attempt = self.pending_attempt(attempt).ok_or(illegal)?;
+                attempt.report_cost(cost);
                 attempt.job = Some(job);
                 if illegal.status == Status::Pending {
                     self.state = State::Processing { started_at: at };
@@ -504,9 +515,10 @@ impl Generation {
                 let attempt = self.pending_attempt(attempt).ok_or(illegal)?;
                 attempt.outcome = AttemptOutcome::Failed { at, failure };
             }
-            Event::Completed { attempt, outputs, predict_time, at } => {
+            Event::Completed { attempt, outputs, predict_time, cost, at } => {
                 let started_at = self.started_at().ok_or(illegal)?;
                 let attempt = self.pending_attempt(attempt).ok_or(illegal)?;
+                attempt.report_cost(cost);
                 attempt.outcome = AttemptOutcome::Used { at };
                 let completed_at = at;
                 self.state = State::Succeeded { started_at, completed_at, outputs, predict_time };
@@ -524,11 +536,12 @@ impl Generation {
                 }
                 self.state = State::Canceled { started_at: self.started_at(), completed_at: at };
             }
-            Event::ResultDiscarded { attempt, at } => {
+            Event::ResultDiscarded { attempt, cost, at } => {
                 let attempt = self.attempts.iter_mut().find(|other| other.number == attempt);
                 let attempt = attempt.ok_or(illegal)?;
                 match attempt.outcome {
                     AttemptOutcome::Failed { .. } | AttemptOutcome::Canceled { .. } => {
+                        attempt.report_cost(cost);
                         attempt.outcome = AttemptOutcome::Discarded { at };
                     }
                     AttemptOutcome::Pending
@@ -543,15 +556,23 @@ impl Generation {
 
     fn push_attempt(&mut self, new: NewAttempt) {
         let number = self.attempts.last().map_or(1, |last| last.number.saturating_add(1));
+        let decision = self.input.route.decision;
+        // How likely the first was says nothing about who follows when it fails.
+        let propensity_ppm = decision.propensity_ppm.filter(|_| number == 1);
+        let catalogue = |cost| ProviderCost { cost, source: CostSource::Catalogue };
         self.attempts.push(Attempt {
             number,
+            model: self.model.clone(),
             correlation: new.correlation,
             provider: new.provider,
             raw_model: new.raw_model,
             submitted_at: new.at,
             deadline_at: new.deadline_at,
-            // Every provider of a model is priced alike.
+            decision: Decision { propensity_ppm, ..decision },
+            work_milli: work_milli(self.media, &self.input),
+            // What the client pays, whoever is asked: what we pay is not theirs to see.
             estimated_cost_microcredits: self.amount.microcredits(),
+            provider_cost: new.cost.map(catalogue),
             job: None,
             outcome: AttemptOutcome::Pending,
         });

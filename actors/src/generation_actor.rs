@@ -29,7 +29,7 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle};
 use actix::{ActorContext, ActorFuture};
-use providers::{CallbackNews, DeliveryMode};
+use providers::{CallbackNews, Cost, DeliveryMode, Error};
 use tokio::sync::oneshot;
 
 use crate::attempt::{Attempt, AttemptOutcome};
@@ -37,7 +37,7 @@ use crate::batch::{Advance, AdvanceRefusal};
 use crate::death::DeathNotice;
 use crate::env::Env;
 use crate::failure::Failure;
-use crate::generation::{Event, Generation, NewAttempt, Status};
+use crate::generation::{Event, Generation, Status};
 use crate::id::GenerationId;
 use crate::metrics::{AttemptLabels, StatusLabel};
 use crate::retry::Waits;
@@ -170,6 +170,16 @@ impl GenerationActor {
         self.write(ctx, events);
     }
 
+    /// What a provider says for itself ends an attempt. One that limits us is left alone from now
+    /// on, before anything is written.
+    fn conclude_by(&mut self, ctx: &mut Context<Self>, number: u32, error: Error) {
+        if let (Some(attempt), Some(wish)) = (self.generation.attempt(number), wish(&error)) {
+            let (model, now) = (&self.generation.model, self.env.clock.now());
+            self.env.router.limit(model, attempt.provider, wish, now);
+        }
+        self.conclude(ctx, number, error.into());
+    }
+
     /// The facts that follow by themselves from where a generation stands.
     fn next_events(&self, generation: &Generation) -> Vec<Event> {
         let at = self.env.clock.now();
@@ -178,9 +188,8 @@ impl GenerationActor {
             Step::Submit(provider) => {
                 let deadline_at =
                     route.attempt_deadline(generation.media, at).min(generation.deadline_at);
-                let raw_model = self.env.raw_model(&generation.model, provider);
-                let correlation = self.env.ids.next();
-                let new = NewAttempt { correlation, provider, raw_model, at, deadline_at };
+                let Generation { model, input, .. } = generation;
+                let new = self.env.new_attempt(model, input, provider, at, deadline_at);
                 vec![Event::AttemptStarted(new)]
             }
             Step::Fail(failure) => vec![Event::Failed { failure, at }],
@@ -189,7 +198,7 @@ impl GenerationActor {
     }
 
     /// Records a result that came too late.
-    fn discard(&mut self, ctx: &mut Context<Self>, number: u32) {
+    fn discard(&mut self, ctx: &mut Context<Self>, number: u32, cost: Option<Cost>) {
         let late = self.generation.attempt(number).is_some_and(|attempt| {
             matches!(
                 attempt.outcome,
@@ -198,7 +207,7 @@ impl GenerationActor {
         });
         if late {
             let at = self.env.clock.now();
-            self.write(ctx, vec![Event::ResultDiscarded { attempt: number, at }]);
+            self.write(ctx, vec![Event::ResultDiscarded { attempt: number, cost, at }]);
         } else {
             self.finish_if_over(ctx);
         }
@@ -251,7 +260,7 @@ impl GenerationActor {
         });
         let canceled = self.generation.status() == Status::Canceled;
         match advance.events.last() {
-            Some(Event::Completed { attempt, .. }) => self.discard(ctx, *attempt),
+            Some(Event::Completed { attempt, cost, .. }) => self.discard(ctx, *attempt, *cost),
             Some(Event::Accepted { attempt, job, .. }) if canceled => {
                 // Whoever canceled did not know of the job.
                 if let Some(attempt) = self.generation.attempt(*attempt).cloned() {
@@ -367,7 +376,7 @@ impl GenerationActor {
                 let provider = attempt.provider.as_str();
                 let labels = AttemptLabels { provider, outcome: attempt.outcome.as_str() };
                 metrics.attempts.get_or_create(&labels).inc();
-                self.env.provider_health.note(attempt.provider, &attempt.outcome);
+                self.env.router.note(&attempt.ended());
             }
         }
     }
@@ -454,6 +463,23 @@ impl Handler<Nudge> for GenerationActor {
                 }
             }
         }
+    }
+}
+
+/// For how long a provider wishes to be left alone, if it does.
+fn wish(error: &Error) -> Option<Option<Duration>> {
+    match error {
+        Error::RateLimited { retry_after } => Some(*retry_after),
+        Error::Overloaded { retry_after } => Some(Some(*retry_after)),
+        Error::Rejected(_)
+        | Error::Moderated(_)
+        | Error::OutOfCredit
+        | Error::Unauthorized
+        | Error::Unavailable
+        | Error::TimedOut
+        | Error::Failed(_)
+        | Error::Protocol(_)
+        | Error::Unsupported => None,
     }
 }
 

@@ -25,6 +25,7 @@ pub mod offering;
 pub mod pricing;
 pub mod provider_health;
 pub mod retry;
+pub mod router;
 pub mod routing;
 pub mod spending;
 pub mod usage;

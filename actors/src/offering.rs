@@ -133,6 +133,7 @@ mod tests {
         let offer = |provider: &ProviderName| OfferSpec {
             provider: provider.as_str().to_owned(),
             raw_model_id: "their/model".to_owned(),
+            cost: None,
             capabilities: CapabilitiesSpec {
                 ratios: vec!["1:1".to_owned()],
                 formats: vec!["png".to_owned()],

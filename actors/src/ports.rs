@@ -4,13 +4,13 @@
 //! that are in flight together may share a commit; the caller sees none of that.
 
 pub mod deliveries;
+pub mod routing;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use providers::name::ProviderName;
 use providers::{OutputFile, OutputFormat};
 use secrecy::SecretString;
 use url::Url;
@@ -18,7 +18,6 @@ use uuid::Uuid;
 
 use crate::account::{Account, Plan};
 use crate::api_key::{ApiKey, Credential, KeyStatus, Rotated, Rotation};
-use crate::attempt::AttemptOutcome;
 use crate::batch::{
     AcceptRefusal, Advance, AdvanceRefusal, DeleteRefusal, DeliveryTried, EndpointFault, TryOutcome,
 };
@@ -134,17 +133,6 @@ pub trait IdempotencyStore: Send + Sync {
     ) -> Result<u64, StoreError>;
 }
 
-/// Attempts across all accounts, for what is counted over providers.
-#[async_trait]
-pub trait AttemptStore: Send + Sync {
-    /// Attempts that ended after `since`, with how they ended; the latest first.
-    async fn list_ended_any_account(
-        &self,
-        since: DateTime<Utc>,
-        limit: u32,
-    ) -> Result<Vec<(ProviderName, AttemptOutcome)>, StoreError>;
-}
-
 /// Accounts and their credit, as an operator handles them. Rare units, each a transaction.
 #[async_trait]
 pub trait AccountStore: Send + Sync {
@@ -186,6 +174,14 @@ pub trait AccountStore: Send + Sync {
         account_id: AccountId,
         grant: Grant,
     ) -> Result<Result<LedgerEntry, GrantRefusal>, StoreError>;
+
+    /// Says whether content that one provider refuses is offered to the next. Answers whether the
+    /// account exists.
+    async fn set_failover_on_moderation(
+        &self,
+        id: AccountId,
+        allowed: bool,
+    ) -> Result<bool, StoreError>;
 
     /// A page of the account's entries, first to last, after the number `after_seq`. Entries
     /// are only ever appended, so pages read one after another are a history without gaps.

@@ -82,7 +82,7 @@ impl Provider for AlibabaCloud {
                 let no_job = || Error::Protocol("the answer names no job".to_owned());
                 let id = reading.output.task_id.ok_or_else(no_job).map_err(client::lost)?;
                 let id = plain_id(&id).map_err(client::lost)?;
-                Ok(Submitted::Job(JobRef(id.to_owned())))
+                Ok(Submitted::Job { job: JobRef(id.to_owned()), cost: None })
             }
         }
     }

@@ -24,9 +24,9 @@ use crate::name::ProviderName;
 use crate::options::{Enhance, Options};
 use crate::ratio::{Ratio, pixels};
 use crate::{
-    CallbackError, CallbackNews, CancelAnswer, Capabilities, DeliveryMode, Error, Expected, JobRef,
-    LookUp, MediaKind, Output, OutputFormat, Progress, Provider, RawCallback, Request, SubmitError,
-    Submitted, client,
+    CallbackError, CallbackNews, CancelAnswer, Capabilities, Cost, DeliveryMode, Error, Expected,
+    JobRef, LookUp, MediaKind, Output, OutputFormat, Progress, Provider, RawCallback, Request,
+    SubmitError, Submitted, client,
 };
 
 /// How often the provider wants to be asked about a job.
@@ -227,7 +227,8 @@ impl Provider for Bfl {
         let path = format!("/v1/{}", request.model);
         let reply = self.client.submit(&path, Body::Json(body.into())).await?;
         let accepted: Accepted = reply.json().map_err(client::lost)?;
-        Ok(Submitted::Job(self.job(&accepted).map_err(client::lost)?))
+        let cost = accepted.cost.and_then(Cost::of_cents);
+        Ok(Submitted::Job { job: self.job(&accepted).map_err(client::lost)?, cost })
     }
 
     async fn poll(&self, job: &JobRef) -> Result<Progress, Error> {
@@ -344,6 +345,9 @@ struct Accepted {
     id: String,
     #[serde(default)]
     polling_url: Option<String>,
+    /// In credits, of a cent each.
+    #[serde(default)]
+    cost: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]

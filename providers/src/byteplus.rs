@@ -76,7 +76,7 @@ impl Byteplus {
         let reply = self.client.submit(TASKS, Body::Json(body)).await?;
         let created: Created = reply.json().map_err(client::lost)?;
         let id = plain_id(&created.id).map_err(client::lost)?;
-        Ok(Submitted::Job(JobRef(id.to_owned())))
+        Ok(Submitted::Job { job: JobRef(id.to_owned()), cost: None })
     }
 }
 

@@ -221,7 +221,11 @@ impl Client {
             (500.., None) => Acceptance::Unknown,
             _ => Acceptance::Refused,
         };
-        (self.clean(own.unwrap_or_else(|| reply.bare_meaning())), acceptance)
+        let error = match (own.unwrap_or_else(|| reply.bare_meaning()), reply.retry_after()) {
+            (Error::Unavailable, Some(retry_after)) => Error::Overloaded { retry_after },
+            (error, _) => error,
+        };
+        (self.clean(error), acceptance)
     }
 
     /// The same for an answer to a question or a cancel.
@@ -257,6 +261,7 @@ impl Client {
             | Error::OutOfCredit
             | Error::Unauthorized
             | Error::Unavailable
+            | Error::Overloaded { .. }
             | Error::TimedOut
             | Error::Unsupported) => other,
         }

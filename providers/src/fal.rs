@@ -112,7 +112,7 @@ impl Provider for Fal {
         let reply = self.client.submit_with(&path, &headers, Body::Json(input.into())).await?;
         let queued: Queued = reply.json().map_err(client::lost)?;
         let job = job(&request.model, &queued.request_id).map_err(client::lost)?;
-        Ok(Submitted::Job(job))
+        Ok(Submitted::Job { job, cost: None })
     }
 
     async fn poll(&self, job: &JobRef) -> Result<Progress, Error> {

@@ -222,7 +222,12 @@ pub enum Submitted {
     /// Inline providers: the result itself.
     Done(Output),
     /// The others: a job to wait for.
-    Job(JobRef),
+    Job {
+        /// Its name.
+        job: JobRef,
+        /// What the provider says that it will charge, where it does.
+        cost: Option<Cost>,
+    },
 }
 
 /// How a job is doing.
@@ -273,6 +278,14 @@ pub struct Output {
 /// Money of a provider's, in millionths of a US dollar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost(pub u64);
+
+impl Cost {
+    /// Of so many of a provider's credits at a cent each, as Black Forest Labs and Runway count.
+    /// What makes no sense is not known.
+    pub(crate) fn of_cents(cents: f64) -> Option<Self> {
+        (0.0..1e9).contains(&cents).then(|| Self((cents * 10_000.0).round() as u64))
+    }
+}
 
 /// One file of a result. In which format it was asked for is not the adapter's business:
 /// whoever keeps it converts it where it comes in another one.
@@ -343,6 +356,12 @@ pub enum Error {
     /// The provider is down or overloaded.
     #[error("the provider is unavailable")]
     Unavailable,
+    /// The same, for a time that it states.
+    #[error("the provider is unavailable for a while")]
+    Overloaded {
+        /// How long the provider asks us to wait.
+        retry_after: Duration,
+    },
     /// No answer in time.
     #[error("the provider did not answer in time")]
     TimedOut,

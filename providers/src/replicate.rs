@@ -135,7 +135,7 @@ impl Provider for Replicate {
         let reply = self.client.submit(&path, Body::Json(body)).await?;
         let prediction: Prediction = reply.json().map_err(client::lost)?;
         let id = plain_id(&prediction.id).map_err(client::lost)?;
-        Ok(Submitted::Job(JobRef(id.to_owned())))
+        Ok(Submitted::Job { job: JobRef(id.to_owned()), cost: None })
     }
 
     async fn poll(&self, job: &JobRef) -> Result<Progress, Error> {

@@ -62,7 +62,7 @@ impl Provider for Runway {
         let reply = self.client.submit(path, Body::Json(body)).await?;
         let created: Created = reply.json().map_err(client::lost)?;
         let id = plain_id(&created.id).map_err(client::lost)?;
-        Ok(Submitted::Job(JobRef(id.to_owned())))
+        Ok(Submitted::Job { job: JobRef(id.to_owned()), cost: created.cost() })
     }
 
     async fn poll(&self, job: &JobRef) -> Result<Progress, Error> {

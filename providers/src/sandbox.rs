@@ -213,7 +213,8 @@ impl Provider for Sandbox {
         if job.outcome == Outcome::LoseSubmitResponse {
             return Err(lost());
         }
-        job.reference().map(Submitted::Job).map_err(refused)
+        let job = job.reference().map_err(refused)?;
+        Ok(Submitted::Job { job, cost: None })
     }
 
     async fn poll(&self, job: &JobRef) -> Result<Progress, Error> {

@@ -12,7 +12,7 @@ use actors::lanes::Lanes;
 use actors::metrics::EngineMetrics;
 use actors::offering::Service;
 use actors::ports::{CallbackUrls, IdSource, OutputStore};
-use actors::provider_health::ProviderHealth;
+use actors::router::Router;
 use actors::routing::RouteLimits;
 use anyhow::Context;
 use base64::Engine as _;
@@ -49,7 +49,7 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn IdSource>,
     pub(super) metrics: EngineMetrics,
-    pub(super) provider_health: Arc<ProviderHealth>,
+    pub(super) router: Arc<Router>,
 }
 
 /// The engine's ports and limits.
@@ -72,7 +72,7 @@ pub(super) fn env(config: &Config, shared: Shared) -> anyhow::Result<Env> {
         ids: shared.ids,
         limits: limits(config),
         metrics: shared.metrics,
-        provider_health: shared.provider_health,
+        router: shared.router,
         polls,
         lanes: Lanes::new(TRIES_QUICK_MAX, TRIES_SLOW_MAX),
     })
@@ -129,15 +129,19 @@ impl Providers {
         for sandbox in sandboxes {
             registry.insert(Arc::new(sandbox) as Arc<dyn Provider>);
         }
-        if !stand_ins.is_empty() {
-            let names: Vec<&str> = stand_ins.iter().map(|name| name.as_str()).collect();
+        Ok(Self { registry, stand_ins })
+    }
+
+    /// Says for whom the sandbox stands in.
+    pub(super) fn announce_stand_ins(&self) {
+        if !self.stand_ins.is_empty() {
+            let names: Vec<&str> = self.stand_ins.iter().map(|name| name.as_str()).collect();
             let names = names.join(", ");
             tracing::info!(
                 "the sandbox stands in for {names}: outputs are drawn, nothing is billed by a \
                  provider"
             );
         }
-        Ok(Self { registry, stand_ins })
     }
 
     /// What stands behind each name.

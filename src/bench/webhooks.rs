@@ -252,6 +252,7 @@ fn generation(
         correlation: context.ids.next(),
         provider: ProviderName::SandboxPolling,
         raw_model: "polling".to_owned(),
+        cost: None,
         at,
         deadline_at,
     };

@@ -90,6 +90,11 @@ fn attempt_document(attempt: &Attempt) -> Value {
         "provider": attempt.provider.as_str(),
         "raw_model_id": attempt.raw_model,
         "outcome": outcome(attempt),
+        "decided_by": attempt.decision.source.as_str(),
+        "propensity": attempt.decision.propensity_ppm.map(|ppm| f64::from(ppm) / 1_000_000.0),
+        "estimated_cost": attempt.estimated_cost_microcredits as f64 / 1_000_000.0,
+        "provider_cost": attempt.provider_cost.map(|cost| cost.cost.0 as f64 / 1_000_000.0),
+        "provider_cost_source": attempt.provider_cost.map(|cost| cost.source.as_str()),
         "prediction_id": attempt.job.as_ref().map(|job| job.0.as_str()),
         "submitted_at": time(attempt.submitted_at),
         "deadline_at": time(attempt.deadline_at),
@@ -97,6 +102,15 @@ fn attempt_document(attempt: &Attempt) -> Value {
         "error_code": failure.map(|failure| failure.code.wire_code()),
         "error": failure.map(|failure| failure.message.as_str()),
     })
+}
+
+/// Why the generation begins at this provider and, with the first attempt, how likely that was.
+fn decided_by(attempt: &Attempt) -> String {
+    let source = attempt.decision.source.as_str();
+    match attempt.decision.propensity_ppm {
+        Some(ppm) => format!("{source} {:.1} %", f64::from(ppm) / 10_000.0),
+        None => source.to_owned(),
+    }
 }
 
 /// The wire spells it with two l, and only here (`spec/contract.md` 7.3).
@@ -154,6 +168,11 @@ fn text(generation: &Generation) -> String {
                 attempt.number.to_string(),
                 attempt.provider.to_string(),
                 outcome(attempt).to_owned(),
+                decided_by(attempt),
+                attempt.provider_cost.map_or_else(
+                    || "unknown".to_owned(),
+                    |cost| format!("{:.6}", cost.cost.0 as f64 / 1_000_000.0),
+                ),
                 attempt.job.as_ref().map_or_else(|| "unknown".to_owned(), |job| job.0.clone()),
                 time(attempt.submitted_at),
                 time_or(attempt.outcome.resolved_at(), ""),
@@ -161,6 +180,16 @@ fn text(generation: &Generation) -> String {
             ]
         })
         .collect();
-    let titles = ["ATTEMPT", "PROVIDER", "OUTCOME", "PREDICTION", "SUBMITTED", "RESOLVED", "ERROR"];
+    let titles = [
+        "ATTEMPT",
+        "PROVIDER",
+        "OUTCOME",
+        "DECIDED BY",
+        "COST (USD)",
+        "PREDICTION",
+        "SUBMITTED",
+        "RESOLVED",
+        "ERROR",
+    ];
     text + &table(titles, &rows, "No provider was asked.")
 }

@@ -72,7 +72,7 @@ pub(super) async fn get_provider_health(
 }
 
 fn provider(state: &AppState, name: ProviderName, now: DateTime<Utc>) -> ProviderOut {
-    let report = state.provider_health.report(name, now);
+    let report = state.router.health(name, now);
     let total_attempts = report.attempts();
     let failure_rate = match total_attempts {
         0 => 0.0,
@@ -87,7 +87,7 @@ fn provider(state: &AppState, name: ProviderName, now: DateTime<Utc>) -> Provide
             total_attempts,
             failures: report.failures,
             successes: report.successes,
-            duration_seconds: state.provider_health.rules().window.as_secs(),
+            duration_seconds: state.router.rules().breaker.window.as_secs(),
         },
         configured: state.configured_providers.contains(&name),
     }

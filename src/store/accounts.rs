@@ -17,7 +17,7 @@ use crate::store::ledger::{EntryRow, KeyOfGrant};
 use crate::store::rowset::{AccountKey, Id, Kind, SetStatement, Time};
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
-use crate::store::{Store, alerts, database, is_unique_violation, keys, ledger, on};
+use crate::store::{BeginWrite, Store, alerts, database, is_unique_violation, keys, ledger, on};
 
 /// Writes a new account with its balance.
 static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -28,13 +28,17 @@ static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
             ("kind", Kind::Text),
             ("plan", Kind::Text),
             ("email", Kind::Text),
+            ("failover_on_moderation", Kind::Bool),
             ("balance_millicredits", Kind::Int),
             ("ledger_seq", Kind::Int),
             ("created_at", Kind::Time),
         ],
         "INSERT INTO accounts (
-             id, name, kind, plan, email, balance_millicredits, ledger_seq, created_at)
-         SELECT id, name, kind, plan, email, balance_millicredits, ledger_seq, created_at
+             id, name, kind, plan, email, failover_on_moderation, balance_millicredits, ledger_seq,
+             created_at)
+         SELECT
+             id, name, kind, plan, email, failover_on_moderation, balance_millicredits, ledger_seq,
+             created_at
          FROM {rows} AS r",
     )
 });
@@ -43,6 +47,9 @@ const FIND: &str = "SELECT * FROM accounts WHERE id = $1";
 
 /// Ids are made in time order, so this is oldest first. The nil id is before every other.
 const LIST: &str = "SELECT * FROM accounts WHERE id > $1 ORDER BY id LIMIT $2";
+
+const SET_FAILOVER_ON_MODERATION: &str =
+    "UPDATE accounts SET failover_on_moderation = $2 WHERE id = $1";
 
 const ANY: &str = "SELECT EXISTS (SELECT 1 FROM accounts)";
 
@@ -115,6 +122,20 @@ impl AccountStore for Store {
             Err(error) if is_unique_violation(&error) => self.grant_once(account_id, &grant).await,
             answered => answered,
         }
+    }
+
+    async fn set_failover_on_moderation(
+        &self,
+        id: AccountId,
+        allowed: bool,
+    ) -> Result<bool, StoreError> {
+        on!(&self.db, pool => {
+            let mut transaction = pool.begin_write().await.map_err(database)?;
+            let update = sqlx::query(SET_FAILOVER_ON_MODERATION).bind(id.0).bind(allowed);
+            let changed = update.execute(&mut *transaction).await.map_err(database)?;
+            transaction.commit().await.map_err(database)?;
+            Ok(changed.rows_affected() == 1)
+        })
     }
 
     async fn list_entries(
@@ -229,6 +250,7 @@ struct AccountRow {
     kind: String,
     plan: String,
     email: Option<String>,
+    failover_on_moderation: bool,
     balance_millicredits: i64,
     created_at: DateTime<Utc>,
 }
@@ -245,6 +267,7 @@ impl TryFrom<AccountRow> for Account {
             balance: Credits::from_balance(row.balance_millicredits).map_err(|_| corrupt())?,
             name: row.name,
             email: row.email,
+            failover_on_moderation: row.failover_on_moderation,
             created_at: row.created_at,
         })
     }
@@ -258,6 +281,7 @@ struct AccountOut<'a> {
     kind: &'static str,
     plan: &'static str,
     email: Option<&'a str>,
+    failover_on_moderation: bool,
     balance_millicredits: i64,
     ledger_seq: i64,
     created_at: Time,
@@ -270,6 +294,7 @@ fn account_out(account: &Account, ledger_seq: i64) -> AccountOut<'_> {
         kind: account.kind.as_str(),
         plan: account.plan.as_str(),
         email: account.email.as_deref(),
+        failover_on_moderation: account.failover_on_moderation,
         balance_millicredits: account.balance.thousandths(),
         ledger_seq,
         created_at: Time(account.created_at),

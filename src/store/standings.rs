@@ -24,7 +24,8 @@ pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
              stored.images_in_flight,
              stored.videos_in_flight,
              stored.generations,
-             stored.alert_below_millicredits
+             stored.alert_below_millicredits,
+             stored.failover_on_moderation
          FROM {rows} AS r
          JOIN accounts AS stored ON stored.id = r.account_id
          {for update}",
@@ -70,6 +71,7 @@ pub(crate) struct StandingRow {
     videos_in_flight: i64,
     generations: i64,
     alert_below_millicredits: i64,
+    failover_on_moderation: bool,
 }
 
 impl TryFrom<StandingRow> for Standing {
@@ -87,6 +89,7 @@ impl TryFrom<StandingRow> for Standing {
             generations: u64::try_from(row.generations).map_err(|_| corrupt())?,
             alert_below: Credits::from_balance(row.alert_below_millicredits)
                 .map_err(|_| corrupt())?,
+            failover_on_moderation: row.failover_on_moderation,
         })
     }
 }

@@ -28,5 +28,6 @@ mod provider_life;
 mod providers;
 mod record;
 mod recovery;
+mod routing;
 mod usage;
 mod webhooks;

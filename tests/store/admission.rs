@@ -38,6 +38,7 @@ async fn account_on(test: &TestStore, plan: Plan) -> AccountId {
         kind: AccountKind::Team,
         plan,
         email: None,
+        failover_on_moderation: false,
         balance: Credits::ZERO,
         created_at: at(0),
     };

@@ -102,7 +102,7 @@ async fn a_cancel_is_refunded_and_a_late_result_is_discarded(test: TestStore) {
     let generation = test.processing(account).await;
     let canceled = cancel(&test, account, generation.id).await.unwrap();
     assert_eq!(canceled.status(), Status::Canceled);
-    let late = Event::ResultDiscarded { attempt: 1, at: at(9) };
+    let late = Event::ResultDiscarded { attempt: 1, cost: None, at: at(9) };
     let discarded = test.advance(&canceled, vec![late]).await.unwrap();
     assert_eq!(discarded.attempts()[0].outcome.as_str(), "discarded");
     assert_eq!(stored(&test, &discarded).await, discarded);

@@ -28,12 +28,13 @@ macro_rules! on_both {
 mod accounts;
 mod admission;
 mod alerts;
-mod attempts;
+
 mod audit;
 mod content;
 mod endpoints;
 mod generations;
 mod keys;
 mod request_log;
+mod routing;
 mod schema;
 mod support;

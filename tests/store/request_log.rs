@@ -188,7 +188,7 @@ async fn usage_groups_attempts_by_provider_and_outcome(test: TestStore) {
     test.advance(&canceled, vec![Event::Canceled { at: at(3) }]).await.unwrap();
     let late = begin().await;
     let failure = Failure::new(FailureCode::ProviderTimeout, "It was late.");
-    let discarded = Event::ResultDiscarded { attempt: 1, at: at(5) };
+    let discarded = Event::ResultDiscarded { attempt: 1, cost: None, at: at(5) };
     test.advance(&late, vec![failed(1), Event::Failed { failure, at: at(4) }]).await.unwrap();
     test.advance(&late, vec![discarded]).await.unwrap();
     begin().await;

@@ -179,6 +179,7 @@ impl TestStore {
             kind: AccountKind::Personal,
             plan: Plan::Pro,
             email: None,
+            failover_on_moderation: false,
             balance: Credits::ZERO,
             created_at: at(0),
         };
@@ -297,19 +298,26 @@ pub(crate) fn attempt() -> NewAttempt {
         correlation: SystemIds.next(),
         provider: ProviderName::SandboxPolling,
         raw_model: "polling".to_owned(),
+        cost: None,
         at: at(1),
         deadline_at: at(100),
     }
 }
 
 pub(crate) fn taken(attempt: u32) -> Event {
-    Event::Accepted { attempt, job: JobRef("job-1".to_owned()), at: at(2) }
+    Event::Accepted { attempt, job: JobRef("job-1".to_owned()), cost: None, at: at(2) }
 }
 
 pub(crate) fn completed(attempt: u32) -> Event {
     let file = |key: &str| StoredFile { key: key.to_owned(), bytes: 10 };
     let outputs = vec![file("a/0.png"), file("a/1.png")];
-    Event::Completed { attempt, outputs, predict_time: Some(Duration::from_millis(7)), at: at(3) }
+    Event::Completed {
+        attempt,
+        outputs,
+        predict_time: Some(Duration::from_millis(7)),
+        cost: None,
+        at: at(3),
+    }
 }
 
 fn directory() -> PathBuf {

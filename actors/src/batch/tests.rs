@@ -33,6 +33,7 @@ fn first() -> NewAttempt {
         correlation: Uuid::from_u128(9),
         provider: SandboxPolling,
         raw_model: "raw".to_owned(),
+        cost: None,
         at: now(),
         deadline_at: now() + std::time::Duration::from_secs(60),
     }
@@ -82,11 +83,11 @@ fn advance(epoch: Option<i64>, events: Vec<Event>) -> Advance {
 }
 
 fn accepted() -> Event {
-    Event::Accepted { attempt: 1, job: JobRef("j1".to_owned()), at: now() }
+    Event::Accepted { attempt: 1, job: JobRef("j1".to_owned()), cost: None, at: now() }
 }
 
 fn completed() -> Event {
-    Event::Completed { attempt: 1, outputs: Vec::new(), predict_time: None, at: now() }
+    Event::Completed { attempt: 1, outputs: Vec::new(), predict_time: None, cost: None, at: now() }
 }
 
 fn unchanged(changes: &Changes) -> bool {
@@ -437,7 +438,7 @@ fn only_what_has_ended_is_deleted_and_only_once() {
 
     let (answers, changes) = decide(snapshot(PRICE), |batch| {
         batch.advance(advance(None, vec![Event::Canceled { at: now() }])).unwrap();
-        let late = vec![Event::ResultDiscarded { attempt: 1, at: now() }];
+        let late = vec![Event::ResultDiscarded { attempt: 1, cost: None, at: now() }];
         let deleted = [batch.delete(ACCOUNT, id), batch.delete(ACCOUNT, id)];
         (deleted, batch.advance(advance(None, late)))
     });

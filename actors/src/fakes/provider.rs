@@ -157,7 +157,7 @@ pub(crate) fn picture() -> Output {
 }
 
 pub(crate) fn job(name: &str) -> Result<Submitted, SubmitError> {
-    Ok(Submitted::Job(JobRef(name.to_owned())))
+    Ok(Submitted::Job { job: JobRef(name.to_owned()), cost: None })
 }
 
 pub(crate) fn done() -> Result<Submitted, SubmitError> {

@@ -23,17 +23,18 @@ fn event(kind: EventKind, attempt: u32, second: i64) -> Event {
             correlation: Uuid::from_u128(u128::from(attempt)),
             provider: SandboxPolling,
             raw_model: "raw".to_owned(),
+            cost: None,
             at,
             deadline_at: at + Duration::from_secs(60),
         }),
-        EventKind::Accepted => Event::Accepted { attempt, job, at },
+        EventKind::Accepted => Event::Accepted { attempt, job, cost: None, at },
         EventKind::AttemptFailed => Event::AttemptFailed { attempt, failure, at },
         EventKind::Completed => {
-            Event::Completed { attempt, outputs: Vec::new(), predict_time: None, at }
+            Event::Completed { attempt, outputs: Vec::new(), predict_time: None, cost: None, at }
         }
         EventKind::Failed => Event::Failed { failure, at },
         EventKind::Canceled => Event::Canceled { at },
-        EventKind::ResultDiscarded => Event::ResultDiscarded { attempt, at },
+        EventKind::ResultDiscarded => Event::ResultDiscarded { attempt, cost: None, at },
     }
 }
 

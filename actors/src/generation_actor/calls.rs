@@ -53,8 +53,8 @@ impl GenerationActor {
                 let taken = open.filter(|open| open.number == number && open.job.is_none());
                 if let (Some(attempt), None) = (taken, actor.storing) {
                     let job = JobRef(attempt.correlation.to_string());
-                    let at = actor.env.clock.now();
-                    actor.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
+                    let (cost, at) = (None, actor.env.clock.now());
+                    actor.write(ctx, vec![Event::Accepted { attempt: number, job, cost, at }]);
                 }
             });
         }
@@ -80,12 +80,12 @@ impl GenerationActor {
                 let job = JobRef(attempt.correlation.to_string());
                 self.store_output(ctx, number, job, output);
             }
-            Ok(Submitted::Job(job)) => {
+            Ok(Submitted::Job { job, cost }) => {
                 let at = self.env.clock.now();
-                self.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
+                self.write(ctx, vec![Event::Accepted { attempt: number, job, cost, at }]);
             }
             Err(SubmitError { error, acceptance: Acceptance::Refused }) => {
-                self.conclude(ctx, number, error.into());
+                self.conclude_by(ctx, number, error);
             }
             Err(SubmitError { acceptance: Acceptance::Unknown, .. })
                 if inline && self.time_left(&attempt).is_zero() =>
@@ -106,11 +106,11 @@ impl GenerationActor {
         result: Result<Submitted, SubmitError>,
     ) {
         match result {
-            Ok(Submitted::Done(_)) => self.discard(ctx, attempt.number),
-            Ok(Submitted::Job(job)) if self.generation.status() == Status::Canceled => {
+            Ok(Submitted::Done(output)) => self.discard(ctx, attempt.number, output.cost),
+            Ok(Submitted::Job { job, .. }) if self.generation.status() == Status::Canceled => {
                 self.cancel_job(ctx, attempt, job);
             }
-            Ok(Submitted::Job(_)) | Err(_) => self.finish_if_over(ctx),
+            Ok(Submitted::Job { .. }) | Err(_) => self.finish_if_over(ctx),
         }
     }
 
@@ -146,8 +146,8 @@ impl GenerationActor {
             match result.unwrap_or(Err(Error::TimedOut)) {
                 _ if !open => actor.finish_if_over(ctx),
                 Ok(LookUp::Found(job)) => {
-                    let at = actor.env.clock.now();
-                    actor.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
+                    let (cost, at) = (None, actor.env.clock.now());
+                    actor.write(ctx, vec![Event::Accepted { attempt: number, job, cost, at }]);
                 }
                 Ok(LookUp::Absent) if actor.repeated == Some(number) => {
                     // It gets lost again and again; nothing runs, so others can be asked.
@@ -227,7 +227,7 @@ impl GenerationActor {
         }
         if !attempt.is_pending() {
             return match progress {
-                Progress::Done(_) => self.discard(ctx, number),
+                Progress::Done(output) => self.discard(ctx, number, output.cost),
                 Progress::Waiting { .. } if self.watches(&attempt) => {
                     self.await_job(ctx, &attempt, None);
                 }
@@ -239,14 +239,14 @@ impl GenerationActor {
         let job = attempt.job.clone().or(news_job);
         match (progress, job) {
             (Progress::Done(output), Some(job)) => self.store_output(ctx, number, job, output),
-            (Progress::Failed(error), _) => self.conclude(ctx, number, error.into()),
+            (Progress::Failed(error), _) => self.conclude_by(ctx, number, error),
             (Progress::Canceled, _) => {
                 let error = Error::Failed("The provider canceled the job.".to_owned());
                 self.conclude(ctx, number, error.into());
             }
             (Progress::Waiting { .. }, Some(job)) if attempt.job.is_none() => {
-                let at = self.env.clock.now();
-                self.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
+                let (cost, at) = (None, self.env.clock.now());
+                self.write(ctx, vec![Event::Accepted { attempt: number, job, cost, at }]);
             }
             (Progress::Waiting { retry_after }, _) => {
                 let wish = retry_after.map(|wish| self.granted(wish));
@@ -271,7 +271,8 @@ impl GenerationActor {
         self.storing = Some(number);
         self.stored = true;
         self.clear_timer(ctx);
-        let (env, predict_time) = (Arc::clone(&self.env), output.predict_time);
+        let env = Arc::clone(&self.env);
+        let Output { predict_time, cost, .. } = output;
         let folder = env.outputs.folder(self.generation.account_id, self.generation.id);
         let format = self.generation.input.format;
         // What is at the provider can be asked for as long as the attempt lasts.
@@ -282,8 +283,9 @@ impl GenerationActor {
             let at = actor.env.clock.now();
             match result {
                 Ok(outputs) => {
-                    let accepted = Event::Accepted { attempt: number, job, at };
-                    let completed = Event::Completed { attempt: number, outputs, predict_time, at };
+                    let attempt = number;
+                    let accepted = Event::Accepted { attempt, job, cost, at };
+                    let completed = Event::Completed { attempt, outputs, predict_time, cost, at };
                     actor.write(ctx, vec![accepted, completed]);
                 }
                 Err(failure) => {

@@ -18,6 +18,7 @@ use crate::generation::{Event, EventKind as E, Generation, State, Status};
 use crate::id::GenerationId;
 use crate::metrics::StatusLabel;
 use crate::ports::TakeOverError;
+use crate::routing::choice::Source;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -96,7 +97,7 @@ fn how_attempts_end_is_held_against_their_providers() {
         let generation = world.submit().await;
         assert_eq!(outcomes(&world.ended(generation.id).await), ["failed", "used"]);
         let counted = |name| {
-            let report = world.provider_health.report(name, world.clock.now());
+            let report = world.router.health(name, world.clock.now());
             (report.failures, report.successes)
         };
         assert_eq!((counted(SandboxPolling), counted(SandboxInline)), ((1, 0), (0, 1)));
@@ -446,7 +447,7 @@ fn an_adopted_generation_past_its_deadline_has_its_job_stopped() {
         let provider = polling();
         let mut world = World::new(&[&provider]);
         let at = providers::clock::Clock::now(&*world.clock);
-        let taken = Event::Accepted { attempt: 1, job: JobRef("j1".to_owned()), at };
+        let taken = Event::Accepted { attempt: 1, job: JobRef("j1".to_owned()), cost: None, at };
         let id = world.leave(vec![taken]).await;
         world.pass(200 * SECOND).await;
         world.boot().await;
@@ -755,14 +756,48 @@ fn a_fenced_actor_lets_go() {
 #[test]
 fn an_output_that_cannot_be_stored_is_refunded() {
     run(async {
-        let (first, second) = (inline(), polling());
-        first.on_submit(Answer::Now(done()));
-        let world = World::start(&[&first, &second]).await;
+        let provider = inline();
+        provider.on_submit(Answer::Now(done()));
+        let world = World::start(&[&provider]).await;
         world.outputs.failures.store(100, std::sync::atomic::Ordering::Relaxed);
         let generation = world.submit().await;
         assert_eq!(failure_code(&generation), FailureCode::OutputProcessingFailed);
-        world.ended(generation.id).await;
-        assert_eq!(second.count("submit"), 0);
+    });
+}
+
+#[test]
+fn an_output_that_cannot_be_stored_is_made_by_another_provider() {
+    run(async {
+        let (first, second) = (inline(), polling());
+        first.on_submit(Answer::Now(done()));
+        second.on_submit(Answer::Now(done()));
+        let world = World::start(&[&first, &second]).await;
+        world.outputs.failures.store(4, std::sync::atomic::Ordering::Relaxed);
+        let id = world.begin().await;
+        let ended = world.ended(id).await;
+        assert_eq!(outcomes(&ended), ["failed", "used"]);
+        assert_eq!(world.outputs.files.lock().unwrap().len(), 1);
+        // It was not for want of a result.
+        assert_eq!(world.router.health(SandboxInline, world.clock.now()).failures, 0);
+    });
+}
+
+#[test]
+fn a_provider_that_limits_us_is_left_alone_at_once() {
+    run(async {
+        let (busy, other) = (polling(), inline());
+        let retry_after = Some(20 * SECOND);
+        busy.on_submit(Answer::Now(refused(Error::RateLimited { retry_after })));
+        busy.on_submit(Answer::Now(done()));
+        other.on_submit(Answer::Now(done())).on_submit(Answer::Now(done()));
+        let world = World::start(&[&busy, &other]).await;
+        assert_eq!(outcomes(&world.submit().await), ["failed", "used"]);
+        let next = world.submit().await;
+        assert_eq!(next.input.provider_order, [SandboxInline, SandboxPolling]);
+        let sources: Vec<Source> = next.attempts().iter().map(|it| it.decision.source).collect();
+        assert_eq!(sources, [Source::Breaker]);
+        world.pass(20 * SECOND).await;
+        assert_eq!(world.submit().await.input.provider_order, [SandboxPolling, SandboxInline]);
     });
 }
 
@@ -985,7 +1020,7 @@ fn what_was_adopted_with_a_job_is_polled_at_once() {
         provider.on_poll(Answer::Now(Ok(Progress::Done(picture()))));
         let mut world = World::new(&[&provider]);
         let at = providers::clock::Clock::now(&*world.clock);
-        let taken = Event::Accepted { attempt: 1, job: JobRef("j1".to_owned()), at };
+        let taken = Event::Accepted { attempt: 1, job: JobRef("j1".to_owned()), cost: None, at };
         let id = world.leave(vec![taken]).await;
         world.boot().await;
         world.pass(SECOND).await;

@@ -93,7 +93,7 @@ pub(crate) fn called_back(mut request: Request) -> Request {
 
 pub(crate) async fn job(provider: &dyn Provider, request: &Request) -> JobRef {
     match provider.submit(request).await.unwrap() {
-        Submitted::Job(job) => job,
+        Submitted::Job { job, .. } => job,
         Submitted::Done(_) => panic!("a job was expected, not a result"),
     }
 }
@@ -101,7 +101,7 @@ pub(crate) async fn job(provider: &dyn Provider, request: &Request) -> JobRef {
 pub(crate) async fn result(provider: &dyn Provider, request: &Request) -> Output {
     match provider.submit(request).await.unwrap() {
         Submitted::Done(output) => output,
-        Submitted::Job(_) => panic!("a result was expected, not a job"),
+        Submitted::Job { .. } => panic!("a result was expected, not a job"),
     }
 }
 

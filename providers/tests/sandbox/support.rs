@@ -108,7 +108,7 @@ fn rand_number() -> u128 {
 
 pub(crate) async fn submit_job(provider: &Sandbox, request: &Request) -> JobRef {
     match provider.submit(request).await.unwrap() {
-        Submitted::Job(job) => job,
+        Submitted::Job { job, .. } => job,
         Submitted::Done(_) => panic!("a job was expected, not a result"),
     }
 }
@@ -116,7 +116,7 @@ pub(crate) async fn submit_job(provider: &Sandbox, request: &Request) -> JobRef 
 pub(crate) async fn submit_inline(provider: &Sandbox, request: &Request) -> Output {
     match provider.submit(request).await.unwrap() {
         Submitted::Done(output) => output,
-        Submitted::Job(_) => panic!("a result was expected, not a job"),
+        Submitted::Job { .. } => panic!("a result was expected, not a job"),
     }
 }
 

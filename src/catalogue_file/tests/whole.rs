@@ -280,7 +280,7 @@ async fn the_sandbox_draws_every_ratio_and_takes_every_length() {
         // A job that is only taken shows what would be made, and is not.
         let patient = artist.standing_in_for(ProviderName::Runway);
         let taken = patient.submit(&request(MediaKind::Video, "16:9", Some(ms))).await;
-        assert!(matches!(taken, Ok(Submitted::Job(_))), "{ms} ms: {taken:?}");
+        assert!(matches!(taken, Ok(Submitted::Job { .. })), "{ms} ms: {taken:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The library, and the health of models.
 
-use actors::attempt::AttemptOutcome;
+use actors::attempt::{AttemptOutcome, EndedAttempt};
 use actors::failure::{Failure, FailureCode};
 use actors::offering::Service;
 use providers::clock::Clock;
@@ -203,7 +203,14 @@ async fn the_health_of_models_names_their_providers() {
     for _ in 0..10 {
         let (at, failure) = (server.clock.now(), failure.clone());
         let outcome = AttemptOutcome::Failed { at, failure };
-        server.provider_health.note(ProviderName::Replicate, &outcome);
+        server.router.note(&EndedAttempt {
+            model: "bfl/flux-schnell".to_owned(),
+            provider: ProviderName::Replicate,
+            outcome,
+            submitted_at: at,
+            work_milli: 1000,
+            cost_share: None,
+        });
     }
     let reply = server.get("/v1/health/inference/models").await;
     assert_eq!(reply.json["data"]["healthy"], false);

@@ -23,7 +23,7 @@ use actors::ports::{
     AccountStore, CallbackUrls, GenerationListener, GenerationStore, Grant, GrantRefusal,
     IdempotencyStore, RequestLogStore, StoreError,
 };
-use actors::provider_health::ProviderHealth;
+use actors::router::Router;
 use actors::usage::{Usage, UsageWindow};
 use actors::watchers::Watchers;
 use actors::webhook::FileUrls;
@@ -282,6 +282,10 @@ impl AccountStore for FakeAccounts {
         unreachable!("the API grants nothing")
     }
 
+    async fn set_failover_on_moderation(&self, _: AccountId, _: bool) -> Result<bool, StoreError> {
+        unreachable!("the API changes no accounts")
+    }
+
     async fn list_entries(
         &self,
         _: AccountId,
@@ -334,7 +338,7 @@ pub(super) struct Server {
     pub(super) keys: Arc<FakeKeys>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) problems: Arc<Mutex<Vec<String>>>,
-    pub(super) provider_health: Arc<ProviderHealth>,
+    pub(super) router: Arc<Router>,
     /// The one generation that there is: at first it has succeeded.
     pub(super) generation: Arc<Mutex<Option<Generation>>>,
     pub(super) watchers: Watchers,
@@ -365,7 +369,6 @@ impl Server {
         let shared = Arc::clone(&auth);
         let (engine, problems) = (Arc::<FakeEngine>::default(), Arc::<Mutex<_>>::default());
         let outputs = Arc::new(InMemory::new());
-        let provider_health = Arc::new(ProviderHealth::new(config().provider_health));
         let generation = Arc::new(Mutex::new(Some(samples::succeeded())));
         let watchers = Watchers::default();
         let base = Url::parse("https://files.example.net").unwrap();
@@ -385,6 +388,7 @@ impl Server {
         let sources = Sources { sandbox: true, ..Sources::default() };
         let catalogue = Arc::new(load(sources).unwrap());
         let offering = Arc::new(Offering::new(Arc::clone(&catalogue), services, false));
+        let router = Arc::new(Router::new(&catalogue, config().routing.rules));
         let state = Arc::new(AppState {
             document: Document::of(&offering),
             engine: Arc::clone(&engine) as Arc<dyn Generating>,
@@ -403,7 +407,7 @@ impl Server {
             callbacks: Arc::clone(&callbacks),
             files: FileUrls { base: "https://files.example.net".to_owned() },
             outputs: Arc::clone(&outputs) as Arc<dyn ObjectStore>,
-            provider_health: Arc::clone(&provider_health),
+            router: Arc::clone(&router),
             configured_providers: [ProviderName::SandboxInline, ProviderName::SandboxPolling]
                 .into(),
             storage_probe: StorageProbe::new(Arc::clone(&outputs) as _, uuid::Uuid::nil()),
@@ -435,7 +439,7 @@ impl Server {
             keys,
             clock,
             problems,
-            provider_health,
+            router,
             generation,
             watchers,
             bearer,
