@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
+use actix_web::web::Data;
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
@@ -43,6 +44,7 @@ use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{self, Sources};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::dashboard::{self, Dashboard, Live};
 use crate::http::{
     self, AppState, BodyLimits, Document, Idempotency, Readiness, StreamLimits, Streams,
 };
@@ -128,6 +130,7 @@ pub struct Running {
     url: String,
     servers: Vec<ServerHandle>,
     watchers: Watchers,
+    live: Live,
     auth: Arc<Auth>,
     request_log: RequestLog,
     /// What is written down or cleaned up from time to time.
@@ -288,7 +291,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             heartbeat: config.events.heartbeat,
         }),
     });
-    let mut servers = vec![serve_api(config, listener, state, &auth)?];
+    let live = Live::default();
+    let dashboard = Dashboard { live: live.clone() };
+    let mut servers = vec![serve_api(config, listener, state, &auth, dashboard)?];
     let operator = config.operator.listen.and_then(listen_for_operator);
     let operator_address = operator.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = operator {
@@ -311,6 +316,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         url,
         servers,
         watchers,
+        live,
         auth,
         request_log,
         keeping,
@@ -379,6 +385,7 @@ impl Running {
     pub async fn stop(self) {
         // The servers wait for answers under way, and those who watch would wait for an end.
         self.watchers.close();
+        self.live.close();
         for server in self.servers {
             server.stop(true).await;
         }
@@ -474,9 +481,15 @@ fn serve_api(
     listener: TcpListener,
     state: Arc<AppState>,
     auth: &Arc<Auth>,
+    dashboard: Dashboard,
 ) -> anyhow::Result<ServerHandle> {
-    let auth = Arc::clone(auth);
-    let server = HttpServer::new(move || http::app(Arc::clone(&state), Arc::clone(&auth)))
+    let (auth, dashboard) = (Arc::clone(auth), Data::new(dashboard));
+    let app = move || {
+        // The API's routes come first, so that pages cost it nothing.
+        http::app(Arc::clone(&state), Arc::clone(&auth))
+            .configure(|config| dashboard::configure(config, &dashboard))
+    };
+    let server = HttpServer::new(app)
         .workers(config.server.workers)
         .client_request_timeout(config.server.head_timeout)
         .keep_alive(config.server.keep_alive)

@@ -28,8 +28,12 @@ pub mod rate_limit;
 
 pub mod auth;
 pub mod callback_urls;
-pub mod http;
 pub mod request_log;
+
+pub mod page_error;
+
+pub mod dashboard;
+pub mod http;
 
 pub mod app;
 pub mod bench;

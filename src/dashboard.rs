@@ -1,0 +1,86 @@
+//! The pages for people: from a browser's requests to use cases and back.
+//!
+//! `configure` is the table of contents; `frame` is what every request for a page passes. A
+//! handler extracts, calls one use case, and fills in a template of `templates/`. Every page
+//! works without scripts; those of `static/` make it quicker.
+
+mod assets;
+pub mod chart;
+mod errors;
+mod flash;
+mod frame;
+mod layout;
+mod listing;
+mod live;
+mod nav;
+mod theme;
+
+use actix_web::HttpResponse;
+use actix_web::guard::{Guard, GuardContext};
+use actix_web::http::header::{ContentType, LOCATION};
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Data, ServiceConfig, get, post};
+use askama::Template;
+
+pub use self::live::Live;
+use self::flash::Flash;
+use crate::page_error::PageError;
+
+/// The first segments of the paths that are pages. Everything else is the API's, and so are its
+/// answers to what does not exist.
+const PLACES: [&str; 10] = [
+    "",
+    "sign-in",
+    "sign-up",
+    "sign-out",
+    "password",
+    "invitations",
+    "first",
+    "home",
+    "playground",
+    "operator",
+];
+
+/// What pages work with. One per process, shared by all workers.
+pub struct Dashboard {
+    /// The open streams of pages that change while one looks at them.
+    pub live: Live,
+}
+
+/// Every page on one page.
+pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
+    config.service(
+        web::scope("/static")
+            .wrap(from_fn(frame::frame))
+            .route("/{version}/{name}", get().to(assets::get_asset)),
+    );
+    config.service(
+        web::scope("")
+            .guard(Pages)
+            .app_data(Data::clone(dashboard))
+            .wrap(from_fn(frame::frame))
+            .route("/theme", post().to(theme::choose))
+            .default_service(web::to(errors::not_found)),
+    );
+}
+
+/// Lets through what asks for a page.
+struct Pages;
+
+impl Guard for Pages {
+    fn check(&self, context: &GuardContext<'_>) -> bool {
+        let path = context.head().uri.path();
+        let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        PLACES.contains(&first)
+    }
+}
+
+/// A page as an answer.
+fn page(template: &impl Template) -> Result<HttpResponse, PageError> {
+    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(template.render()?))
+}
+
+/// The end of a form: the page to go on with, and what to say there.
+fn redirect(to: &str, flash: Flash) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((LOCATION, to)).cookie(flash.cookie()).finish()
+}

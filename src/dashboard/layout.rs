@@ -1,0 +1,73 @@
+//! What is around the content of a page: `templates/layout.html` for somebody who is signed in,
+//! `templates/bare.html` for everybody else.
+
+use actix_web::HttpRequest;
+
+use super::flash::Flash;
+use super::nav::NavGroup;
+use super::theme::Theme;
+
+/// What every page has.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    /// Of the browser's tab.
+    pub(super) title: String,
+    pub(super) theme: Theme,
+    /// What is said about the page before.
+    pub(super) flash: Option<Flash>,
+    /// Where the page is, with its query.
+    pub(super) here: String,
+}
+
+impl Head {
+    pub(super) fn of(request: &HttpRequest, title: impl Into<String>) -> Self {
+        let here = request.uri().path_and_query().map_or("/", |it| it.as_str());
+        Self {
+            title: title.into(),
+            theme: Theme::of(request),
+            flash: Flash::of(request),
+            here: here.to_owned(),
+        }
+    }
+}
+
+/// What a page of somebody who is signed in has around it.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) head: Head,
+    /// The name of what is looked at: a workspace, or the console.
+    pub(super) place: String,
+    /// What kind of place it is, in a word or two.
+    pub(super) place_kind: &'static str,
+    /// Where the place begins.
+    pub(super) home: String,
+    pub(super) nav: Vec<NavGroup>,
+    /// Where else this person may go.
+    pub(super) switcher: Vec<Place>,
+    pub(super) person: Person,
+    /// For the forms of the frame itself.
+    pub(super) csrf: String,
+    /// Without anything around it: a table on a page of its own.
+    pub(super) full: bool,
+}
+
+/// A line of the switcher.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) href: String,
+    pub(super) is_here: bool,
+}
+
+/// Who is signed in.
+#[derive(Debug)]
+pub(super) struct Person {
+    pub(super) name: String,
+    pub(super) email: String,
+}
+
+/// The letter that stands for a name.
+pub(super) fn initial(name: &str) -> String {
+    name.chars().find(|c| c.is_alphanumeric()).unwrap_or('?').to_uppercase().collect()
+}
