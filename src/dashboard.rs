@@ -22,9 +22,9 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig, get, post};
 use askama::Template;
 
-pub use self::live::Live;
 use self::flash::Flash;
-use crate::page_error::PageError;
+pub use self::live::Live;
+use crate::error::page::PageError;
 
 /// The first segments of the paths that are pages. Everything else is the API's, and so are its
 /// answers to what does not exist.

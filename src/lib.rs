@@ -30,8 +30,6 @@ pub mod auth;
 pub mod callback_urls;
 pub mod request_log;
 
-pub mod page_error;
-
 pub mod dashboard;
 pub mod http;
 

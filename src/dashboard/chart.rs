@@ -71,8 +71,7 @@ pub enum Tone {
 impl Tone {
     /// The class of the style sheet.
     fn class(self) -> &'static str {
-        const NTH: [&str; 6] =
-            ["tone-1", "tone-2", "tone-3", "tone-4", "tone-5", "tone-6"];
+        const NTH: [&str; 6] = ["tone-1", "tone-2", "tone-3", "tone-4", "tone-5", "tone-6"];
         match self {
             Self::Good => "tone-good",
             Self::Warning => "tone-warning",
@@ -134,7 +133,10 @@ impl Chart {
 
     /// Whether there is nothing to draw.
     pub fn is_empty(&self) -> bool {
-        self.series.iter().flat_map(|series| &series.values).all(|value| value.unwrap_or(0.0) == 0.0)
+        self.series
+            .iter()
+            .flat_map(|series| &series.values)
+            .all(|value| value.unwrap_or(0.0) == 0.0)
     }
 
     /// A value as the table shows it; an en dash where there is none.
@@ -189,7 +191,8 @@ impl Chart {
                 let value = self.value(series, point);
                 if value > 0.0 {
                     let (x, width) = (place * point as f64 + gap / 2.0, place - gap);
-                    let (y, height) = (HEIGHT * (1.0 - (*ground + value) / top), HEIGHT * value / top);
+                    let (y, height) =
+                        (HEIGHT * (1.0 - (*ground + value) / top), HEIGHT * value / top);
                     path += &format!("M{x:.2} {y:.2}h{width:.2}v{height:.2}h-{width:.2}z");
                     *ground += value;
                 }
@@ -313,7 +316,11 @@ mod tests {
     fn bars_stand_on_each_other_and_end_at_the_scale() {
         let marks = chart(Shape::Bars).bars(8.0);
         assert_eq!(marks[0].class, "tone-good");
-        assert!(marks[0].path.starts_with("M41.67 25.00h250.00v75.00h-250.00z"), "{}", marks[0].path);
+        assert!(
+            marks[0].path.starts_with("M41.67 25.00h250.00v75.00h-250.00z"),
+            "{}",
+            marks[0].path
+        );
         assert!(marks[1].path.starts_with("M41.67 0.00h250.00v25.00"), "{}", marks[1].path);
         assert_eq!(marks[0].path.matches('z').count(), 2, "nothing is drawn for nothing");
     }

@@ -50,7 +50,8 @@ impl Flash {
         let cookie = request.cookie(NAME)?;
         let value = Some(cookie.value()).filter(|value| value.len() <= LENGTH_MAX)?;
         let (kind, text) = url::form_urlencoded::parse(value.as_bytes()).next()?;
-        let kind = [FlashKind::Success, FlashKind::Error].into_iter().find(|it| it.as_str() == kind);
+        let kind =
+            [FlashKind::Success, FlashKind::Error].into_iter().find(|it| it.as_str() == kind);
         Some(Self { kind: kind?, text: text.into_owned() })
     }
 

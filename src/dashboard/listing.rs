@@ -187,12 +187,9 @@ impl Listing {
 
     fn href(&self, query: &ListQuery) -> String {
         let mut text = Serializer::new(String::new());
-        for (name, value) in [
-            ("q", &query.q),
-            ("sort", &query.sort),
-            ("after", &query.after),
-            ("view", &query.view),
-        ] {
+        for (name, value) in
+            [("q", &query.q), ("sort", &query.sort), ("after", &query.after), ("view", &query.view)]
+        {
             if !value.is_empty() {
                 text.append_pair(name, value);
             }
@@ -248,7 +245,8 @@ mod tests {
 
     #[test]
     fn links_keep_what_they_do_not_change() {
-        let query = ListQuery { q: "a b".to_owned(), after: "7".to_owned(), ..ListQuery::default() };
+        let query =
+            ListQuery { q: "a b".to_owned(), after: "7".to_owned(), ..ListQuery::default() };
         let listing = listing(query);
         let sorted = listing.sort_href(&COLUMNS[0]);
         assert_eq!(sorted, "/home/personal/api-keys?q=a+b&sort=name&kind=a%26b");

@@ -16,7 +16,7 @@ use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
-use crate::page_error::PageError;
+use crate::error::page::PageError;
 
 /// Streams of one process.
 const STREAMS_MAX: usize = 500;

@@ -50,7 +50,8 @@ impl Theme {
     /// What this browser has chosen.
     pub(super) fn of(request: &HttpRequest) -> Self {
         let cookie = request.cookie(NAME);
-        let chosen = cookie.and_then(|it| Self::ALL.into_iter().find(|theme| theme.as_str() == it.value()));
+        let chosen =
+            cookie.and_then(|it| Self::ALL.into_iter().find(|theme| theme.as_str() == it.value()));
         chosen.unwrap_or(Self::System)
     }
 }
@@ -69,10 +70,7 @@ pub(super) async fn choose(form: Form<ThemeIn>) -> HttpResponse {
         .same_site(SameSite::Lax)
         .max_age(Duration::days(365))
         .finish();
-    HttpResponse::SeeOther()
-        .insert_header((LOCATION, local(&form.next)))
-        .cookie(cookie)
-        .finish()
+    HttpResponse::SeeOther().insert_header((LOCATION, local(&form.next))).cookie(cookie).finish()
 }
 
 /// A path of this server, and of no other: browsers read `//` and `/\` as the start of a host.
@@ -90,7 +88,9 @@ mod tests {
     #[test]
     fn nobody_is_sent_to_another_server() {
         assert_eq!(local("/home/personal?q=a"), "/home/personal?q=a");
-        for path in ["https://evil.test/", "//evil.test", "/\\evil.test", "", "home", "/\t/evil.test"] {
+        for path in
+            ["https://evil.test/", "//evil.test", "/\\evil.test", "", "home", "/\t/evil.test"]
+        {
             assert_eq!(local(path), "/", "{path}");
         }
     }
