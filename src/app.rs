@@ -2,6 +2,7 @@
 
 mod engine;
 mod lock;
+mod people;
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -9,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::Arbiter;
-use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
+use actix_web::{HttpServer, web};
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
@@ -38,6 +39,7 @@ use tokio::time::{sleep, timeout};
 use crate::address_guard::Policy;
 use crate::app::engine::{Providers, Shared};
 use crate::app::lock::ServerLock;
+use crate::auth::session::Sessions;
 use crate::auth::{Auth, AuthParts};
 use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{self, Sources};
@@ -247,6 +249,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         metrics: http_metrics.request_log.clone(),
     });
     actix_rt::spawn(write_log);
+    let sessions = people::sessions(config, &master_key, &url, &store, (&clock, &ids));
     let state = Arc::new(AppState {
         engine: Arc::new(system.engine().clone()),
         generations: Arc::clone(&store) as Arc<dyn GenerationStore>,
@@ -288,7 +291,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             heartbeat: config.events.heartbeat,
         }),
     });
-    let mut servers = vec![serve_api(config, listener, state, &auth)?];
+    let mut servers = vec![serve_api(config, listener, state, &auth, sessions)?];
     let operator = config.operator.listen.and_then(listen_for_operator);
     let operator_address = operator.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = operator {
@@ -474,9 +477,11 @@ fn serve_api(
     listener: TcpListener,
     state: Arc<AppState>,
     auth: &Arc<Auth>,
+    sessions: Sessions,
 ) -> anyhow::Result<ServerHandle> {
-    let auth = Arc::clone(auth);
-    let server = HttpServer::new(move || http::app(Arc::clone(&state), Arc::clone(&auth)))
+    let (auth, sessions) = (Arc::clone(auth), web::Data::new(sessions));
+    let app = move || http::app(Arc::clone(&state), Arc::clone(&auth)).app_data(sessions.clone());
+    let server = HttpServer::new(app)
         .workers(config.server.workers)
         .client_request_timeout(config.server.head_timeout)
         .keep_alive(config.server.keep_alive)
