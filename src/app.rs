@@ -2,6 +2,7 @@
 
 mod engine;
 mod lock;
+mod people;
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -9,9 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::Arbiter;
-use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
-use actix_web::web::Data;
+use actix_web::{HttpServer, web};
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
@@ -39,6 +39,7 @@ use tokio::time::{sleep, timeout};
 use crate::address_guard::Policy;
 use crate::app::engine::{Providers, Shared};
 use crate::app::lock::ServerLock;
+use crate::auth::session::Sessions;
 use crate::auth::{Auth, AuthParts};
 use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{self, Sources};
@@ -250,6 +251,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         metrics: http_metrics.request_log.clone(),
     });
     actix_rt::spawn(write_log);
+    let sessions = people::sessions(config, &master_key, &url, &store, (&clock, &ids));
     let state = Arc::new(AppState {
         engine: Arc::new(system.engine().clone()),
         generations: Arc::clone(&store) as Arc<dyn GenerationStore>,
@@ -262,7 +264,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         request_log: request_log.clone(),
         document: Document::of(&offering),
         catalogue,
-        offering,
+        offering: Arc::clone(&offering),
         clock: Arc::clone(&clock),
         ids,
         callbacks,
@@ -292,8 +294,13 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         }),
     });
     let live = Live::default();
-    let dashboard = Dashboard { live: live.clone() };
-    let mut servers = vec![serve_api(config, listener, state, &auth, dashboard)?];
+    let dashboard = Dashboard {
+        context: identity::Context::new(store.as_ref().clone(), config),
+        offering,
+        live: live.clone(),
+    };
+    let pages = Pages { sessions: web::Data::new(sessions), dashboard: web::Data::new(dashboard) };
+    let mut servers = vec![serve_api(config, listener, state, &auth, pages)?];
     let operator = config.operator.listen.and_then(listen_for_operator);
     let operator_address = operator.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = operator {
@@ -476,18 +483,25 @@ fn run_writer(writer: impl Future<Output = ()> + Send + 'static) -> oneshot::Rec
     writer_ended
 }
 
+/// What pages need, besides the API.
+struct Pages {
+    sessions: web::Data<Sessions>,
+    dashboard: web::Data<Dashboard>,
+}
+
 fn serve_api(
     config: &Config,
     listener: TcpListener,
     state: Arc<AppState>,
     auth: &Arc<Auth>,
-    dashboard: Dashboard,
+    pages: Pages,
 ) -> anyhow::Result<ServerHandle> {
-    let (auth, dashboard) = (Arc::clone(auth), Data::new(dashboard));
+    let auth = Arc::clone(auth);
     let app = move || {
         // The API's routes come first, so that pages cost it nothing.
         http::app(Arc::clone(&state), Arc::clone(&auth))
-            .configure(|config| dashboard::configure(config, &dashboard))
+            .app_data(web::Data::clone(&pages.sessions))
+            .configure(|config| dashboard::configure(config, &pages.dashboard))
     };
     let server = HttpServer::new(app)
         .workers(config.server.workers)

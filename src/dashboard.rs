@@ -15,16 +15,20 @@ mod live;
 mod nav;
 mod theme;
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::guard::{Guard, GuardContext};
 use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig, get, post};
+use actors::offering::Offering;
 use askama::Template;
 
 use self::flash::Flash;
 pub use self::live::Live;
 use crate::error::page::PageError;
+use crate::identity::Context;
 
 /// The first segments of the paths that are pages. Everything else is the API's, and so are its
 /// answers to what does not exist.
@@ -43,6 +47,10 @@ const PLACES: [&str; 10] = [
 
 /// What pages work with. One per process, shared by all workers.
 pub struct Dashboard {
+    /// Where use cases are done.
+    pub context: Context,
+    /// The models that this server runs.
+    pub offering: Arc<Offering>,
     /// The open streams of pages that change while one looks at them.
     pub live: Live,
 }

@@ -4,6 +4,7 @@
 //! that are in flight together may share a commit; the caller sees none of that.
 
 pub mod deliveries;
+pub mod people;
 
 use std::time::Duration;
 

@@ -136,9 +136,11 @@ impl ResponseError for PageError {
             | Self::NotFound
             | Self::Internal(_) => {}
         }
-        answer
-            .content_type(ContentType::plaintext())
-            .body(format!("{}. {}\n", self.title(), self.advice()))
+        answer.content_type(ContentType::plaintext()).body(format!(
+            "{}. {}\n",
+            self.title(),
+            self.advice()
+        ))
     }
 }
 

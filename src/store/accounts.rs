@@ -223,7 +223,7 @@ async fn insert(
 }
 
 #[derive(Debug, sqlx::FromRow)]
-struct AccountRow {
+pub(crate) struct AccountRow {
     id: Uuid,
     name: String,
     kind: String,
