@@ -297,6 +297,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let dashboard = Dashboard {
         context: identity::Context::new(store.as_ref().clone(), config),
         offering,
+        url: url.clone(),
         live: live.clone(),
     };
     let pages = Pages { sessions: web::Data::new(sessions), dashboard: web::Data::new(dashboard) };

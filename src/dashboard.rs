@@ -4,6 +4,7 @@
 //! handler extracts, calls one use case, and fills in a template of `templates/`. Every page
 //! works without scripts; those of `static/` make it quicker.
 
+mod api_keys;
 mod assets;
 pub mod chart;
 mod errors;
@@ -12,6 +13,7 @@ mod frame;
 mod layout;
 mod listing;
 mod live;
+mod models;
 mod nav;
 mod theme;
 
@@ -32,8 +34,9 @@ use crate::identity::Context;
 
 /// The first segments of the paths that are pages. Everything else is the API's, and so are its
 /// answers to what does not exist.
-const PLACES: [&str; 10] = [
+const PLACES: [&str; 11] = [
     "",
+    "theme",
     "sign-in",
     "sign-up",
     "sign-out",
@@ -51,6 +54,8 @@ pub struct Dashboard {
     pub context: Context,
     /// The models that this server runs.
     pub offering: Arc<Offering>,
+    /// Where the outside world reaches this server, without a slash at the end.
+    pub url: String,
     /// The open streams of pages that change while one looks at them.
     pub live: Live,
 }
@@ -68,6 +73,14 @@ pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
             .app_data(Data::clone(dashboard))
             .wrap(from_fn(frame::frame))
             .route("/theme", post().to(theme::choose))
+            .route("/home/{slug}/api-keys", get().to(api_keys::list))
+            .route("/home/{slug}/api-keys", post().to(api_keys::create))
+            .route("/home/{slug}/api-keys/live", get().to(api_keys::watch))
+            .route("/home/{slug}/api-keys/{id}/rotate", post().to(api_keys::rotate))
+            .route("/home/{slug}/api-keys/{id}/revoke", post().to(api_keys::revoke))
+            .route("/home/{slug}/api-keys/{id}/delete", post().to(api_keys::delete))
+            .route("/home/{slug}/models", get().to(models::list))
+            .route("/home/{slug}/models/{model:.+}", get().to(models::show))
             .default_service(web::to(errors::not_found)),
     );
 }

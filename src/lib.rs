@@ -11,7 +11,9 @@ pub mod telemetry;
 
 pub mod address_guard;
 pub mod catalogue_file;
+mod decimal;
 pub mod input_files;
+mod model_fields;
 pub mod outputs;
 pub mod storage_probe;
 pub mod webhook_sender;

@@ -48,12 +48,12 @@ pub(super) fn explain(response: ServiceResponse<BoxBody>, head: &Head) -> Servic
         tracing::error!(path, cause, "a page failed");
     }
     // What is none of ours, the framework has refused.
-    let refusal = match error.and_then(actix_web::Error::as_error::<PageError>) {
-        Some(refusal) => refusal,
-        None if status.is_client_error() => &PageError::BadForm,
-        None => &PageError::Busy,
+    let other = match status.is_client_error() {
+        true => PageError::BadForm,
+        false => PageError::internal("the framework failed"),
     };
-    let body = draw(refusal, status, head);
+    let refusal = error.and_then(actix_web::Error::as_error::<PageError>);
+    let body = draw(refusal.unwrap_or(&other), status, head);
     let (request, old) = response.into_parts();
     let mut new = HttpResponse::build(status).content_type(ContentType::html()).body(body);
     for (name, value) in old.headers() {

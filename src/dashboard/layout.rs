@@ -2,10 +2,13 @@
 //! `templates/bare.html` for everybody else.
 
 use actix_web::HttpRequest;
+use actors::account::AccountKind;
+use actors::member::Membership;
 
 use super::flash::Flash;
-use super::nav::NavGroup;
+use super::nav::{self, Area, NavGroup};
 use super::theme::Theme;
+use crate::auth::session::{SignedIn, Workspace};
 
 /// What every page has.
 #[derive(Debug, Clone)]
@@ -65,6 +68,61 @@ pub(super) struct Place {
 pub(super) struct Person {
     pub(super) name: String,
     pub(super) email: String,
+}
+
+impl Layout {
+    /// Around a page of a workspace.
+    pub(super) fn workspace(request: &HttpRequest, workspace: &Workspace, area: Area) -> Self {
+        let Workspace { person, account, slug, role: _, memberships } = workspace;
+        let is_team = account.kind == AccountKind::Team;
+        Self {
+            head: Head::of(request, area.label()),
+            place: account.name.clone(),
+            place_kind: kind(account.kind),
+            home: Area::Metrics.path(slug),
+            nav: nav::workspace(request, slug, is_team, area),
+            switcher: places(memberships, Some(slug)),
+            person: Person::of(person),
+            csrf: person.csrf().to_owned(),
+            full: false,
+        }
+    }
+
+    /// The same for a part of an area, which has a title of its own.
+    pub(super) fn titled(mut self, title: impl Into<String>) -> Self {
+        self.head.title = title.into();
+        self
+    }
+
+    /// Without anything around it, for a table on a page of its own.
+    pub(super) fn full(mut self, full: bool) -> Self {
+        self.full = full;
+        self
+    }
+}
+
+/// The workspaces of a person.
+pub(super) fn places(memberships: &[Membership], here: Option<&str>) -> Vec<Place> {
+    let place = |membership: &Membership| Place {
+        name: membership.account.name.clone(),
+        kind: kind(membership.account.kind),
+        href: Area::Metrics.path(&membership.slug),
+        is_here: here == Some(membership.slug.as_str()),
+    };
+    memberships.iter().map(place).collect()
+}
+
+fn kind(kind: AccountKind) -> &'static str {
+    match kind {
+        AccountKind::Personal => "Personal account",
+        AccountKind::Team => "Team",
+    }
+}
+
+impl Person {
+    pub(super) fn of(person: &SignedIn) -> Self {
+        Self { name: person.user.name.clone(), email: person.user.email.to_string() }
+    }
 }
 
 /// The letter that stands for a name.

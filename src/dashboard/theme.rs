@@ -7,6 +7,8 @@ use actix_web::web::Form;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
+use crate::auth::session::local_path;
+
 /// `static/theme.js` writes it too.
 const NAME: &str = "theme";
 
@@ -70,28 +72,5 @@ pub(super) async fn choose(form: Form<ThemeIn>) -> HttpResponse {
         .same_site(SameSite::Lax)
         .max_age(Duration::days(365))
         .finish();
-    HttpResponse::SeeOther().insert_header((LOCATION, local(&form.next))).cookie(cookie).finish()
-}
-
-/// A path of this server, and of no other: browsers read `//` and `/\` as the start of a host.
-pub(super) fn local(path: &str) -> &str {
-    let is_local = path.starts_with('/')
-        && !path[1..].starts_with(['/', '\\'])
-        && !path.contains(|c: char| c.is_ascii_control());
-    if is_local { path } else { "/" }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobody_is_sent_to_another_server() {
-        assert_eq!(local("/home/personal?q=a"), "/home/personal?q=a");
-        for path in
-            ["https://evil.test/", "//evil.test", "/\\evil.test", "", "home", "/\t/evil.test"]
-        {
-            assert_eq!(local(path), "/", "{path}");
-        }
-    }
+    HttpResponse::SeeOther().insert_header((LOCATION, local_path(&form.next).unwrap_or("/"))).cookie(cookie).finish()
 }
