@@ -19,16 +19,17 @@ mod theme;
 
 use std::sync::Arc;
 
-use actix_web::HttpResponse;
 use actix_web::guard::{Guard, GuardContext};
 use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig, get, post};
+use actix_web::{HttpRequest, HttpResponse};
 use actors::offering::Offering;
 use askama::Template;
 
 use self::flash::Flash;
 pub use self::live::Live;
+use crate::auth::session::{Sessions, SignedIn};
 use crate::error::page::PageError;
 use crate::identity::Context;
 
@@ -72,6 +73,7 @@ pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
             .guard(Pages)
             .app_data(Data::clone(dashboard))
             .wrap(from_fn(frame::frame))
+            .route("/", get().to(home))
             .route("/theme", post().to(theme::choose))
             .route("/home/{slug}/api-keys", get().to(api_keys::list))
             .route("/home/{slug}/api-keys", post().to(api_keys::create))
@@ -94,6 +96,18 @@ impl Guard for Pages {
         let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
         PLACES.contains(&first)
     }
+}
+
+/// Leads to the first workspace of whoever is signed in, which is the personal one if there is one.
+async fn home(
+    person: SignedIn,
+    sessions: Data<Sessions>,
+    request: HttpRequest,
+) -> Result<HttpResponse, PageError> {
+    let memberships = sessions.memberships.list_memberships(person.user.id).await?;
+    let places = layout::places(&request, &memberships, None);
+    let first = places.first().ok_or(PageError::NotFound)?;
+    Ok(HttpResponse::SeeOther().insert_header((LOCATION, first.href.as_str())).finish())
 }
 
 /// A page as an answer.

@@ -34,6 +34,7 @@ function refocus(region, href) {
   (same ?? alike ?? region.querySelector("[tabindex]"))?.focus();
 }
 
+const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const FORMAT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const EXACT = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
@@ -41,7 +42,7 @@ const EXACT = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle:
 export function localize(root) {
   for (const element of root.querySelectorAll("time[data-local]")) {
     const at = new Date(element.dateTime);
-    element.textContent = FORMAT.format(at);
+    element.textContent = (element.dataset.local === "day" ? DAY : FORMAT).format(at);
     element.title = EXACT.format(at);
   }
 }

@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use actors::api_key::ApiKey;
 use actors::id::ApiKeyId;
 use actors::permission::Permission;
-use actors::ports::KeyStore;
+use actors::ports::{KeyRefusal, KeyStore};
 use askama::Template;
 use serde::Deserialize;
 
@@ -179,6 +179,7 @@ fn key_id(path: &(String, String)) -> Result<ApiKeyId, PageError> {
 /// The end of a rotation that was refused.
 fn refuse(workspace: &Workspace, error: IdentityError) -> Result<HttpResponse, PageError> {
     match error {
+        IdentityError::Key(KeyRefusal::UnknownKey) => Err(PageError::NotFound),
         IdentityError::Key(refusal) => {
             let flash = Flash::error(format!("Not rotated: {refusal}"));
             Ok(redirect(&Area::ApiKeys.path(&workspace.slug), flash))

@@ -75,13 +75,14 @@ impl Layout {
     pub(super) fn workspace(request: &HttpRequest, workspace: &Workspace, area: Area) -> Self {
         let Workspace { person, account, slug, role: _, memberships } = workspace;
         let is_team = account.kind == AccountKind::Team;
+        let nav = nav::workspace(request, slug, is_team, Some(area));
         Self {
             head: Head::of(request, area.label()),
             place: account.name.clone(),
             place_kind: kind(account.kind),
-            home: Area::Metrics.path(slug),
-            nav: nav::workspace(request, slug, is_team, area),
-            switcher: places(memberships, Some(slug)),
+            home: nav::home(&nav),
+            nav,
+            switcher: places(request, memberships, Some(slug)),
             person: Person::of(person),
             csrf: person.csrf().to_owned(),
             full: false,
@@ -102,11 +103,15 @@ impl Layout {
 }
 
 /// The workspaces of a person.
-pub(super) fn places(memberships: &[Membership], here: Option<&str>) -> Vec<Place> {
+pub(super) fn places(
+    request: &HttpRequest,
+    memberships: &[Membership],
+    here: Option<&str>,
+) -> Vec<Place> {
     let place = |membership: &Membership| Place {
         name: membership.account.name.clone(),
         kind: kind(membership.account.kind),
-        href: Area::Metrics.path(&membership.slug),
+        href: nav::home(&nav::workspace(request, &membership.slug, membership.is_team(), None)),
         is_here: here == Some(membership.slug.as_str()),
     };
     memberships.iter().map(place).collect()

@@ -125,3 +125,66 @@ pub(super) fn version(of: impl Hash) -> String {
     of.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use actix_web::body::{BodySize, MessageBody};
+
+    use super::*;
+
+    /// What the next look finds: a number that a test may change.
+    fn telling(
+        live: &Live,
+        found: &Arc<AtomicU32>,
+    ) -> Telling<impl FnMut() -> std::future::Ready<Result<String, PageError>>> {
+        let found = Arc::clone(found);
+        Telling {
+            look: move || std::future::ready(Ok(found.load(Ordering::SeqCst).to_string())),
+            told: None,
+            ends_at: Instant::now() + LIFE,
+            closing: live.closing.subscribe(),
+            _room: Arc::clone(&live.room).try_acquire_owned().unwrap(),
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_version_is_told_at_once_and_again_when_it_is_another() {
+        let (live, found) = (Live::default(), Arc::new(AtomicU32::new(1)));
+        let mut telling = telling(&live, &found);
+        assert_eq!(telling.next().await.as_deref(), Some("data: 1\n\n"));
+        found.store(2, Ordering::SeqCst);
+        assert_eq!(telling.next().await.as_deref(), Some("data: 2\n\n"));
+    }
+
+    #[actix_web::test]
+    async fn a_stream_ends_when_the_process_stops_and_when_its_time_is_up() {
+        let (live, found) = (Live::default(), Arc::new(AtomicU32::new(1)));
+        let mut first = telling(&live, &found);
+        let mut old = telling(&live, &found);
+        old.ends_at = Instant::now();
+        assert!(old.next().await.is_some(), "even so the version is told");
+        assert_eq!(old.next().await, None);
+        first.next().await;
+        live.close();
+        assert_eq!(first.next().await, None);
+    }
+
+    #[actix_web::test]
+    async fn there_is_room_for_so_many_streams_and_it_comes_back() {
+        let live = Live { room: Arc::new(Semaphore::new(1)), ..Live::default() };
+        let look = || std::future::ready(Ok(String::new()));
+        let first = live.tell(look).unwrap();
+        assert!(matches!(first.body().size(), BodySize::Stream));
+        assert!(matches!(live.tell(look), Err(PageError::Busy)));
+        drop(first);
+        assert!(live.tell(look).is_ok());
+    }
+
+    #[test]
+    fn versions_differ_when_what_they_are_of_does() {
+        assert_eq!(version([1, 2]), version([1, 2]));
+        assert_ne!(version([1, 2]), version([2, 1]));
+    }
+}

@@ -117,19 +117,25 @@ impl Area {
     }
 }
 
+/// Where a workspace begins: the first page of its sidebar.
+pub(super) fn home(groups: &[NavGroup]) -> String {
+    let first = groups.iter().flat_map(|group| &group.links).next();
+    first.map_or_else(|| "/".to_owned(), |link| link.href.clone())
+}
+
 /// The sidebar of a workspace: of its pages those that this server has.
 pub(super) fn workspace(
     request: &HttpRequest,
     slug: &str,
     is_team: bool,
-    here: Area,
+    here: Option<Area>,
 ) -> Vec<NavGroup> {
     let routes = request.resource_map();
     let link = |area: &Area| NavLink {
         label: area.label(),
         icon: area.icon(),
         href: area.path(slug),
-        is_here: *area == here,
+        is_here: here == Some(*area),
         new_tab: *area == Area::Playground,
     };
     let shown = |area: &&Area| is_team || !area.is_for_teams();
