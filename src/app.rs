@@ -2,6 +2,7 @@
 
 mod engine;
 mod lock;
+mod people;
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -9,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::Arbiter;
-use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use actors::catalogue::Catalogue;
+use actix_web::{HttpServer, web};
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
@@ -37,11 +38,13 @@ use tokio::time::{sleep, timeout};
 use crate::address_guard::Policy;
 use crate::app::engine::{Providers, Shared};
 use crate::app::lock::ServerLock;
+use crate::auth::session::Sessions;
 use crate::auth::{Auth, AuthParts};
 use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{self, Sources};
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::dashboard::{self, Dashboard, Live};
 use crate::http::{
     self, AppState, BodyLimits, Document, Idempotency, Readiness, StreamLimits, Streams,
 };
@@ -126,6 +129,7 @@ pub struct Running {
     url: String,
     servers: Vec<ServerHandle>,
     watchers: Watchers,
+    live: Live,
     auth: Arc<Auth>,
     request_log: RequestLog,
     /// What is written down or cleaned up from time to time.
@@ -243,6 +247,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         metrics: http_metrics.request_log.clone(),
     });
     actix_rt::spawn(write_log);
+    let sessions = people::sessions(config, &master_key, &url, &store, (&clock, &ids));
     let state = Arc::new(AppState {
         engine: Arc::new(system.engine().clone()),
         generations: Arc::clone(&store) as Arc<dyn GenerationStore>,
@@ -255,7 +260,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         request_log: request_log.clone(),
         document: Document::of(&offering),
         catalogue,
-        offering,
+        offering: Arc::clone(&offering),
         clock: Arc::clone(&clock),
         ids,
         callbacks,
@@ -284,7 +289,15 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             heartbeat: config.events.heartbeat,
         }),
     });
-    let mut servers = vec![serve_api(config, listener, state, &auth)?];
+    let live = Live::default();
+    let dashboard = Dashboard {
+        context: identity::Context::new(store.as_ref().clone(), config),
+        offering,
+        url: url.clone(),
+        live: live.clone(),
+    };
+    let pages = Pages { sessions: web::Data::new(sessions), dashboard: web::Data::new(dashboard) };
+    let mut servers = vec![serve_api(config, listener, state, &auth, pages)?];
     let operator = config.operator.listen.and_then(listen_for_operator);
     let operator_address = operator.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = operator {
@@ -314,6 +327,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         url,
         servers,
         watchers,
+        live,
         auth,
         request_log,
         keeping,
@@ -383,6 +397,7 @@ impl Running {
     pub async fn stop(self) {
         // The servers wait for answers under way, and those who watch would wait for an end.
         self.watchers.close();
+        self.live.close();
         for server in self.servers {
             server.stop(true).await;
         }
@@ -498,14 +513,27 @@ fn run_writer(writer: impl Future<Output = ()> + Send + 'static) -> oneshot::Rec
     writer_ended
 }
 
+/// What pages need, besides the API.
+struct Pages {
+    sessions: web::Data<Sessions>,
+    dashboard: web::Data<Dashboard>,
+}
+
 fn serve_api(
     config: &Config,
     listener: TcpListener,
     state: Arc<AppState>,
     auth: &Arc<Auth>,
+    pages: Pages,
 ) -> anyhow::Result<ServerHandle> {
     let auth = Arc::clone(auth);
-    let server = HttpServer::new(move || http::app(Arc::clone(&state), Arc::clone(&auth)))
+    let app = move || {
+        // The API's routes come first, so that pages cost it nothing.
+        http::app(Arc::clone(&state), Arc::clone(&auth))
+            .app_data(web::Data::clone(&pages.sessions))
+            .configure(|config| dashboard::configure(config, &pages.dashboard))
+    };
+    let server = HttpServer::new(app)
         .workers(config.server.workers)
         .client_request_timeout(config.server.head_timeout)
         .keep_alive(config.server.keep_alive)

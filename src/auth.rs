@@ -9,6 +9,7 @@ mod bcrypt_pool;
 mod bounded;
 mod failures;
 mod last_used;
+pub mod session;
 mod verifier;
 
 use std::cell::OnceCell;

@@ -5,6 +5,7 @@
 //! once below, with its type and range beside it; what is in a source and not read here is
 //! unknown and refused. All problems are reported together, each with where it came from.
 
+mod people;
 mod providers;
 mod proxies;
 mod reader;
@@ -22,6 +23,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+pub use self::people::PeopleConfig;
 pub use self::providers::{CloudflareConfig, FalConfig, ProvidersConfig, ReplicateConfig};
 pub use self::proxies::TrustedProxies;
 use self::reader::Reader;
@@ -42,6 +44,7 @@ pub struct Config {
     pub storage: StorageConfig,
     pub writer: WriterConfig,
     pub auth: AuthConfig,
+    pub people: PeopleConfig,
     pub generation: GenerationConfig,
     pub webhooks: WebhooksConfig,
     pub input_files: InputFilesConfig,
@@ -253,6 +256,7 @@ impl Config {
             storage: StorageConfig::read(&mut reader),
             writer: WriterConfig::read(&mut reader),
             auth: AuthConfig::read(&mut reader),
+            people: PeopleConfig::read(&mut reader),
             generation: GenerationConfig::read(&mut reader),
             webhooks: WebhooksConfig::read(&mut reader),
             input_files: InputFilesConfig::read(&mut reader),

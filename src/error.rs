@@ -5,6 +5,7 @@
 //! Nothing else in this crate knows an error's status or text.
 
 mod code;
+pub mod page;
 
 use std::error::Error;
 use std::fmt;

@@ -20,7 +20,6 @@ mod idempotency;
 mod input_files;
 mod library;
 mod model_health;
-mod number;
 mod openapi;
 mod page;
 mod provider_health;

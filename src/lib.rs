@@ -11,7 +11,9 @@ pub mod telemetry;
 
 pub mod address_guard;
 pub mod catalogue_file;
+mod decimal;
 pub mod input_files;
+mod model_fields;
 pub mod outputs;
 pub mod storage_probe;
 pub mod webhook_sender;
@@ -29,8 +31,10 @@ pub mod rate_limit;
 
 pub mod auth;
 pub mod callback_urls;
-pub mod http;
 pub mod request_log;
+
+pub mod dashboard;
+pub mod http;
 
 pub mod app;
 pub mod bench;

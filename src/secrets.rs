@@ -15,7 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, ExposeSecretMut, SecretBox, SecretSlice};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 
@@ -45,6 +45,14 @@ pub enum Purpose {
     SandboxCallbacks,
     /// The unguessable part of the addresses of outputs.
     OutputFolders,
+    /// What a form of a signed-in page has to bring along.
+    FormTokens,
+    /// The link that makes the first owner.
+    FirstOwner,
+    /// Codes that are sent by mail and typed.
+    MailCodes,
+    /// Sealing mail that waits to be sent.
+    Mails,
 }
 
 impl Purpose {
@@ -57,6 +65,10 @@ impl Purpose {
             Self::IpHash => b"ip-hash",
             Self::SandboxCallbacks => b"sandbox-callbacks",
             Self::OutputFolders => b"output-folders",
+            Self::FormTokens => b"form-tokens",
+            Self::FirstOwner => b"first-owner",
+            Self::MailCodes => b"mail-codes",
+            Self::Mails => b"mails",
         }
     }
 }
@@ -260,6 +272,12 @@ fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
         .expect("HMAC takes keys of any length");
     mac.update(message);
     mac.finalize().into_bytes().into()
+}
+
+/// What is stored of a token that was drawn at random: a fast hash is enough, since it cannot be
+/// guessed.
+pub fn token_hash(token: &str) -> String {
+    hex(&Sha256::digest(token.as_bytes()))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -17,14 +17,17 @@ mod idempotency;
 mod in_flight;
 mod keys;
 mod ledger;
+mod members;
 mod notifications;
 mod request_log;
 mod routing;
 mod rowset;
 pub mod server_lock;
+mod sessions;
 mod spendings;
 mod standings;
 mod transaction;
+mod users;
 mod webhooks;
 mod writer;
 

@@ -61,6 +61,30 @@ id!(
     NotificationId
 );
 id!(
+    /// A person who signs in.
+    UserId
+);
+id!(
+    /// A browser in which somebody is signed in.
+    SessionId
+);
+id!(
+    /// That somebody may become a member of an account.
+    InvitationId
+);
+id!(
+    /// Something that can be done once by whoever has its token.
+    TokenId
+);
+id!(
+    /// Something that somebody did in an account.
+    ActivityId
+);
+id!(
+    /// A mail that is to be sent.
+    MailId
+);
+id!(
     /// One run of the server process, the owner of what it has in flight.
     NodeId
 );

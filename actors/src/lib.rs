@@ -9,6 +9,7 @@ pub mod id;
 pub mod money;
 
 pub mod account;
+pub mod activity;
 pub mod alert;
 pub mod api_key;
 pub mod attempt;
@@ -20,8 +21,10 @@ pub mod idempotency;
 pub mod input;
 pub mod ledger;
 pub mod logged_request;
+pub mod member;
 pub mod notification;
 pub mod offering;
+pub mod permission;
 pub mod pricing;
 pub mod provider_health;
 pub mod retry;
@@ -29,6 +32,7 @@ pub mod router;
 pub mod routing;
 pub mod spending;
 pub mod usage;
+pub mod user;
 pub mod webhook;
 
 pub mod env;

@@ -5,6 +5,7 @@
 
 pub mod deliveries;
 pub mod routing;
+pub mod people;
 
 use std::time::Duration;
 

@@ -17,9 +17,9 @@ use utoipa::ToSchema;
 
 use super::AppState;
 use super::envelope::Success;
-use super::number::{credits, seconds};
 use super::openapi::parameters::{EstimateQuery, ModelPath};
 use crate::auth::{Authorized, LibraryRead};
+use crate::decimal::{credits, seconds};
 use crate::error::{ApiError, ErrorCode};
 
 /// `spec/contract.md` 1.5.

@@ -3,7 +3,6 @@
 //! Only what this server runs is listed: clients send what they find here
 //! (`spec/contract.md` 11.2, 0.3 rule 17).
 
-mod fields;
 pub(super) mod providers;
 
 use ::providers::MediaKind;
@@ -18,10 +17,11 @@ use utoipa::ToSchema;
 
 use super::AppState;
 use super::conditional::library_answer;
-use super::number::{credits, seconds};
 use super::openapi::parameters::IfNoneMatch;
 use super::openapi::schemas::library::PriceSchema;
 use crate::auth::{Authorized, LibraryRead};
+use crate::decimal::{credits, seconds};
+use crate::model_fields;
 
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Models)]
@@ -110,7 +110,7 @@ fn model_out(model: &Model, providers: &[ProviderName]) -> ModelOut {
         schema: schema(model),
         specific_schema: model.specific_schema().into_iter().map(str::to_owned).collect(),
         model_price_source: model.price_source.as_str(),
-        model_fields: fields::describe(model),
+        model_fields: model_fields::describe(model),
         model_rules: model
             .rules
             .iter()

@@ -11,7 +11,7 @@ use providers::MediaKind;
 use serde_json::{Map, Value, json};
 
 use super::envelope::timestamp;
-use super::number::seconds;
+use crate::decimal::seconds;
 
 /// The record. `has_last_frame` says whether the model can be given a closing picture: its
 /// field is then shown even when it was not.

@@ -244,7 +244,7 @@ async fn insert(
 }
 
 #[derive(Debug, sqlx::FromRow)]
-struct AccountRow {
+pub(crate) struct AccountRow {
     id: Uuid,
     name: String,
     kind: String,

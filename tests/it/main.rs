@@ -6,11 +6,13 @@ mod support;
 
 mod admission;
 mod auth;
+mod browser;
 mod cancel;
 mod cli;
 mod client;
 mod content;
 mod credits;
+mod dashboard;
 mod emulator;
 mod endpoints;
 mod estimates;

@@ -6,6 +6,7 @@ pub mod described;
 pub mod host;
 pub mod metrics;
 pub mod node;
+pub mod people;
 pub mod program;
 pub mod receiver;
 pub mod wait;

@@ -4,12 +4,12 @@ use actors::money::Credits;
 use serde_json::{Number, Value};
 
 /// `4.1`, `10`.
-pub(super) fn credits(amount: Credits) -> Value {
+pub(crate) fn credits(amount: Credits) -> Value {
     decimal(amount.thousandths())
 }
 
 /// `5`, `5.4`: whole seconds are whole numbers, as they were sent.
-pub(super) fn seconds(ms: u64) -> Value {
+pub(crate) fn seconds(ms: u64) -> Value {
     i64::try_from(ms).map_or(Value::Null, decimal)
 }
 

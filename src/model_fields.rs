@@ -6,10 +6,10 @@ use actors::catalogue::field::{Field, FieldKind};
 use actors::input::PROMPT_MAX;
 use serde_json::{Map, Value, json};
 
-use crate::http::number::seconds;
+use crate::decimal::seconds;
 
 /// By public name, in the order of `spec/contract.md` 7.2.
-pub(super) fn describe(model: &Model) -> Map<String, Value> {
+pub(crate) fn describe(model: &Model) -> Map<String, Value> {
     let mut fields = core(model);
     if model.last_frame {
         let last = json!({ "type": "url", "required": false, "needs": "generation_input_file" });

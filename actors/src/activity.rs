@@ -1,0 +1,84 @@
+//! What people did in an account: its audit log (`spec/dashboard.md` 5.3).
+//!
+//! Written in the transaction of what it tells. Generations and movements of credit are not
+//! written again: they are in tables of their own.
+
+use chrono::{DateTime, Utc};
+
+use crate::id::{AccountId, ActivityId, ApiKeyId, UserId};
+
+/// Who did something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// A person in the dashboard.
+    User(UserId),
+    /// A program with a key.
+    Key(ApiKeyId),
+    /// This server, or who runs it.
+    System,
+}
+
+impl Actor {
+    /// The text in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::Key(_) => "key",
+            Self::System => "system",
+        }
+    }
+}
+
+/// What was done, as `category.action`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// Of which kind.
+    pub category: &'static str,
+    /// What.
+    pub action: &'static str,
+    /// To what, for people.
+    pub description: String,
+}
+
+impl Deed {
+    /// Something that was done.
+    pub fn new(
+        category: &'static str,
+        action: &'static str,
+        description: impl Into<String>,
+    ) -> Self {
+        Self { category, action, description: description.into() }
+    }
+}
+
+/// Something that was done, on its way into the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewActivity {
+    /// Whose log.
+    pub account_id: AccountId,
+    /// Its id, which carries the time.
+    pub id: ActivityId,
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub deed: Deed,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Activity {
+    /// Its id; later ones sort after earlier ones.
+    pub id: ActivityId,
+    /// Who: the name of a person or key, if it is still there, or `system`.
+    pub actor: String,
+    /// Of which kind.
+    pub category: String,
+    /// What.
+    pub action: String,
+    /// To what, for people.
+    pub description: String,
+    /// When.
+    pub at: DateTime<Utc>,
+}

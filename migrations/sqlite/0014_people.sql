@@ -1,0 +1,115 @@
+-- People who sign in. E-mail addresses are in lower case. Whoever has not chosen a password yet,
+-- or signs in by other means, has no hash.
+CREATE TABLE users (
+    id            BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    email         TEXT NOT NULL,
+    name          TEXT NOT NULL,
+    password_hash TEXT,
+    operator      INTEGER NOT NULL CHECK (operator IN (0, 1)),
+    created_at    TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX users_email ON users (email);
+
+-- Signed-in browsers. The cookie holds the token, here is its SHA-256.
+CREATE TABLE sessions (
+    user_id      BLOB NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    id           BLOB NOT NULL CHECK (length(id) = 16),
+    token_hash   TEXT NOT NULL CHECK (length(token_hash) = 64),
+    user_agent   TEXT,
+    created_at   TEXT NOT NULL,
+    last_seen_at TEXT NOT NULL,
+    expires_at   TEXT NOT NULL,
+    PRIMARY KEY (user_id, id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX sessions_token ON sessions (token_hash);
+CREATE INDEX sessions_expires ON sessions (expires_at);
+
+-- What can be done once by whoever has the token of a link or the code of a mail.
+CREATE TABLE one_time_tokens (
+    user_id    BLOB NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    id         BLOB NOT NULL CHECK (length(id) = 16),
+    purpose    TEXT NOT NULL CHECK (purpose IN ('password_reset', 'email_change', 'transfer', 'account_deletion', 'user_deletion')),
+    account_id BLOB REFERENCES accounts (id),
+    token_hash TEXT NOT NULL CHECK (length(token_hash) = 64),
+    email      TEXT,
+    tries_left INTEGER NOT NULL CHECK (tries_left >= 0),
+    created_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    PRIMARY KEY (user_id, id),
+    CHECK ((purpose = 'email_change') = (email IS NOT NULL)),
+    CHECK ((purpose IN ('transfer', 'account_deletion')) = (account_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX one_time_tokens_hash ON one_time_tokens (token_hash);
+CREATE INDEX one_time_tokens_expires ON one_time_tokens (expires_at);
+
+-- A team has a name in addresses; a personal account is called `personal` by its owner. The
+-- primary owner is a member too. Of an account that was deleted the row stays, for its ledger.
+ALTER TABLE accounts ADD COLUMN slug TEXT;
+ALTER TABLE accounts ADD COLUMN primary_owner_id BLOB REFERENCES users (id);
+ALTER TABLE accounts ADD COLUMN deleted_at TEXT;
+CREATE UNIQUE INDEX accounts_slug ON accounts (slug) WHERE slug IS NOT NULL;
+CREATE INDEX accounts_primary_owner ON accounts (primary_owner_id) WHERE primary_owner_id IS NOT NULL;
+CREATE INDEX accounts_deleted ON accounts (id) WHERE deleted_at IS NOT NULL;
+
+-- Who belongs to which account.
+CREATE TABLE members (
+    account_id BLOB NOT NULL REFERENCES accounts (id),
+    user_id    BLOB NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    role       TEXT NOT NULL CHECK (role IN ('owner', 'member')),
+    joined_at  TEXT NOT NULL,
+    PRIMARY KEY (account_id, user_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX members_user ON members (user_id);
+
+-- Who may become a member. The link holds the token, here is its SHA-256.
+CREATE TABLE invitations (
+    account_id BLOB NOT NULL REFERENCES accounts (id),
+    id         BLOB NOT NULL CHECK (length(id) = 16),
+    email      TEXT NOT NULL,
+    role       TEXT NOT NULL CHECK (role IN ('owner', 'member')),
+    token_hash TEXT NOT NULL CHECK (length(token_hash) = 64),
+    created_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    PRIMARY KEY (account_id, id)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX invitations_email ON invitations (account_id, email);
+CREATE UNIQUE INDEX invitations_token ON invitations (token_hash);
+
+-- What people did, for the account's members to read. Who it was is looked up: a person who is
+-- gone leaves no name behind.
+CREATE TABLE activities (
+    account_id  BLOB NOT NULL REFERENCES accounts (id),
+    id          BLOB NOT NULL CHECK (length(id) = 16),
+    actor       TEXT NOT NULL CHECK (actor IN ('user', 'key', 'system')),
+    actor_id    BLOB CHECK (length(actor_id) = 16),
+    category    TEXT NOT NULL,
+    action      TEXT NOT NULL,
+    description TEXT NOT NULL,
+    at          TEXT NOT NULL,
+    PRIMARY KEY (account_id, id),
+    CHECK ((actor = 'system') = (actor_id IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- Mail to be sent: written in the transaction of its reason. What it says may hold a link, so it
+-- is sealed, and gone once the mail is.
+CREATE TABLE mails (
+    id          BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    account_id  BLOB REFERENCES accounts (id),
+    recipient   TEXT NOT NULL,
+    kind        TEXT NOT NULL,
+    sealed      TEXT,
+    status      TEXT NOT NULL CHECK (status IN ('pending', 'sent', 'failed')),
+    tries       INTEGER NOT NULL CHECK (tries >= 0),
+    next_try_at TEXT,
+    created_at  TEXT NOT NULL,
+    finished_at TEXT,
+    last_error  TEXT,
+    CHECK ((status = 'pending') = (next_try_at IS NOT NULL)),
+    CHECK ((status = 'pending') = (sealed IS NOT NULL)),
+    CHECK ((status = 'pending') = (finished_at IS NULL))
+) STRICT;
+CREATE INDEX mails_pending ON mails (next_try_at) WHERE next_try_at IS NOT NULL;
+CREATE INDEX mails_finished ON mails (finished_at) WHERE finished_at IS NOT NULL;
+
+-- Whether the primary owner is told by mail of a low balance.
+ALTER TABLE credit_alerts ADD COLUMN email INTEGER NOT NULL DEFAULT 1;

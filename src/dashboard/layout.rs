@@ -1,0 +1,136 @@
+//! What is around the content of a page: `templates/layout.html` for somebody who is signed in,
+//! `templates/bare.html` for everybody else.
+
+use actix_web::HttpRequest;
+use actors::account::AccountKind;
+use actors::member::Membership;
+
+use super::flash::Flash;
+use super::nav::{self, Area, NavGroup};
+use super::theme::Theme;
+use crate::auth::session::{SignedIn, Workspace};
+
+/// What every page has.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    /// Of the browser's tab.
+    pub(super) title: String,
+    pub(super) theme: Theme,
+    /// What is said about the page before.
+    pub(super) flash: Option<Flash>,
+    /// Where the page is, with its query.
+    pub(super) here: String,
+}
+
+impl Head {
+    pub(super) fn of(request: &HttpRequest, title: impl Into<String>) -> Self {
+        let here = request.uri().path_and_query().map_or("/", |it| it.as_str());
+        Self {
+            title: title.into(),
+            theme: Theme::of(request),
+            flash: Flash::of(request),
+            here: here.to_owned(),
+        }
+    }
+}
+
+/// What a page of somebody who is signed in has around it.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) head: Head,
+    /// The name of what is looked at: a workspace, or the console.
+    pub(super) place: String,
+    /// What kind of place it is, in a word or two.
+    pub(super) place_kind: &'static str,
+    /// Where the place begins.
+    pub(super) home: String,
+    pub(super) nav: Vec<NavGroup>,
+    /// Where else this person may go.
+    pub(super) switcher: Vec<Place>,
+    pub(super) person: Person,
+    /// For the forms of the frame itself.
+    pub(super) csrf: String,
+    /// Without anything around it: a table on a page of its own.
+    pub(super) full: bool,
+}
+
+/// A line of the switcher.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) kind: &'static str,
+    pub(super) href: String,
+    pub(super) is_here: bool,
+}
+
+/// Who is signed in.
+#[derive(Debug)]
+pub(super) struct Person {
+    pub(super) name: String,
+    pub(super) email: String,
+}
+
+impl Layout {
+    /// Around a page of a workspace.
+    pub(super) fn workspace(request: &HttpRequest, workspace: &Workspace, area: Area) -> Self {
+        let Workspace { person, account, slug, role: _, memberships } = workspace;
+        let is_team = account.kind == AccountKind::Team;
+        let nav = nav::workspace(request, slug, is_team, Some(area));
+        Self {
+            head: Head::of(request, area.label()),
+            place: account.name.clone(),
+            place_kind: kind(account.kind),
+            home: nav::home(&nav),
+            nav,
+            switcher: places(request, memberships, Some(slug)),
+            person: Person::of(person),
+            csrf: person.csrf().to_owned(),
+            full: false,
+        }
+    }
+
+    /// The same for a part of an area, which has a title of its own.
+    pub(super) fn titled(mut self, title: impl Into<String>) -> Self {
+        self.head.title = title.into();
+        self
+    }
+
+    /// Without anything around it, for a table on a page of its own.
+    pub(super) fn full(mut self, full: bool) -> Self {
+        self.full = full;
+        self
+    }
+}
+
+/// The workspaces of a person.
+pub(super) fn places(
+    request: &HttpRequest,
+    memberships: &[Membership],
+    here: Option<&str>,
+) -> Vec<Place> {
+    let place = |membership: &Membership| Place {
+        name: membership.account.name.clone(),
+        kind: kind(membership.account.kind),
+        href: nav::home(&nav::workspace(request, &membership.slug, membership.is_team(), None)),
+        is_here: here == Some(membership.slug.as_str()),
+    };
+    memberships.iter().map(place).collect()
+}
+
+fn kind(kind: AccountKind) -> &'static str {
+    match kind {
+        AccountKind::Personal => "Personal account",
+        AccountKind::Team => "Team",
+    }
+}
+
+impl Person {
+    pub(super) fn of(person: &SignedIn) -> Self {
+        Self { name: person.user.name.clone(), email: person.user.email.to_string() }
+    }
+}
+
+/// The letter that stands for a name.
+pub(super) fn initial(name: &str) -> String {
+    name.chars().find(|c| c.is_alphanumeric()).unwrap_or('?').to_uppercase().collect()
+}

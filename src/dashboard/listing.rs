@@ -1,0 +1,285 @@
+//! A table with search, order and pages, all of it in the address: it can be sent to somebody,
+//! and works without scripts.
+
+use serde::Deserialize;
+use url::form_urlencoded::Serializer;
+
+/// Characters of a search that are looked at.
+const SEARCH_MAX: usize = 200;
+
+/// What the address says of a table.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ListQuery {
+    /// What is searched for.
+    q: String,
+    /// The column to order by; descending with a `-` before it.
+    sort: String,
+    /// The key of the last row of the page before.
+    pub(super) after: String,
+    /// `full` for the table on a page of its own.
+    view: String,
+}
+
+/// Which way a column is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    Ascending,
+    Descending,
+}
+
+impl ListQuery {
+    /// What to look for, in lower case; `None` for everything.
+    pub(super) fn search(&self) -> Option<String> {
+        let text: String = self.q.trim().chars().take(SEARCH_MAX).collect();
+        (!text.is_empty()).then(|| text.to_lowercase())
+    }
+
+    /// The column to order by, if the address names one.
+    pub(super) fn order(&self) -> Option<(&str, Order)> {
+        match self.sort.strip_prefix('-') {
+            Some(column) => Some((column, Order::Descending)),
+            None => Some((self.sort.as_str(), Order::Ascending)).filter(|(it, _)| !it.is_empty()),
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.view == "full"
+    }
+}
+
+/// A heading of a table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    pub(super) title: &'static str,
+    /// The name in the address, when it can be ordered by.
+    pub(super) sort: Option<&'static str>,
+    /// Whether its cells are numbers, which stand on the right.
+    pub(super) is_number: bool,
+}
+
+impl Column {
+    pub(super) const fn of(title: &'static str) -> Self {
+        Self { title, sort: None, is_number: false }
+    }
+
+    pub(super) const fn sorted(title: &'static str, name: &'static str) -> Self {
+        Self { title, sort: Some(name), is_number: false }
+    }
+
+    pub(super) const fn number(self) -> Self {
+        Self { is_number: true, ..self }
+    }
+}
+
+/// What is shown in place of no rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Empty {
+    pub(super) icon: &'static str,
+    pub(super) title: &'static str,
+    pub(super) text: &'static str,
+}
+
+/// What stands in place of rows when a search finds none.
+const NO_MATCH: Empty = Empty {
+    icon: "search",
+    title: "No results found",
+    text: "Nothing matches. Try other words, or fewer.",
+};
+
+/// A table, without its rows.
+#[derive(Debug)]
+pub(super) struct Listing {
+    /// Unique on its page.
+    pub(super) id: &'static str,
+    /// What a screen reader calls it.
+    pub(super) label: &'static str,
+    /// Where it is.
+    pub(super) path: String,
+    pub(super) query: ListQuery,
+    /// Other parts of the query, which links keep.
+    pub(super) filters: Vec<(&'static str, String)>,
+    pub(super) columns: &'static [Column],
+    /// Whether rows end with a menu.
+    pub(super) has_menu: bool,
+    /// The name of the file that selected rows are exported to, for tables that have that.
+    pub(super) export: Option<&'static str>,
+    pub(super) is_empty: bool,
+    pub(super) empty: Empty,
+    /// The key of the last row, when there are more.
+    pub(super) next: Option<String>,
+    /// What changes when the rows do, and where that is told; empty for a table that stands still.
+    pub(super) version: String,
+    pub(super) live: String,
+}
+
+impl Listing {
+    /// What is searched for, as it was typed.
+    pub(super) fn q(&self) -> &str {
+        &self.query.q
+    }
+
+    pub(super) fn sort(&self) -> &str {
+        &self.query.sort
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.query.is_full()
+    }
+
+    /// What to show in place of no rows.
+    pub(super) fn placeholder(&self) -> Empty {
+        if self.query.search().is_some() { NO_MATCH } else { self.empty }
+    }
+
+    /// `aria-sort` of a column.
+    pub(super) fn sorted(&self, column: &Column) -> &'static str {
+        match self.query.order() {
+            Some((name, Order::Ascending)) if column.sort == Some(name) => "ascending",
+            Some((name, Order::Descending)) if column.sort == Some(name) => "descending",
+            Some(_) | None => "none",
+        }
+    }
+
+    /// Orders by a column: up, then down, then as before.
+    pub(super) fn sort_href(&self, column: &Column) -> String {
+        let name = column.sort.unwrap_or_default();
+        let sort = match self.sorted(column) {
+            "ascending" => format!("-{name}"),
+            "descending" => String::new(),
+            _ => name.to_owned(),
+        };
+        self.href(&ListQuery { sort, after: String::new(), ..self.query.clone() })
+    }
+
+    pub(super) fn first_href(&self) -> Option<String> {
+        let first = ListQuery { after: String::new(), ..self.query.clone() };
+        (!self.query.after.is_empty()).then(|| self.href(&first))
+    }
+
+    pub(super) fn next_href(&self) -> Option<String> {
+        let after = self.next.clone()?;
+        Some(self.href(&ListQuery { after, ..self.query.clone() }))
+    }
+
+    /// To the page of its own, or back from there.
+    pub(super) fn full_href(&self) -> String {
+        let view = if self.is_full() { String::new() } else { "full".to_owned() };
+        self.href(&ListQuery { view, ..self.query.clone() })
+    }
+
+    /// The same page, with one of its dialogs open.
+    pub(super) fn dialog_href(&self, dialog: &str, id: &str) -> String {
+        let mut href = self.here();
+        href.push(if href.contains('?') { '&' } else { '?' });
+        let mut more = Serializer::new(String::new());
+        more.append_pair("dialog", dialog);
+        if !id.is_empty() {
+            more.append_pair("id", id);
+        }
+        href + &more.finish()
+    }
+
+    /// This page, without dialogs.
+    pub(super) fn here(&self) -> String {
+        self.href(&self.query)
+    }
+
+    fn href(&self, query: &ListQuery) -> String {
+        let mut text = Serializer::new(String::new());
+        for (name, value) in
+            [("q", &query.q), ("sort", &query.sort), ("after", &query.after), ("view", &query.view)]
+        {
+            if !value.is_empty() {
+                text.append_pair(name, value);
+            }
+        }
+        for (name, value) in &self.filters {
+            text.append_pair(name, value);
+        }
+        match text.finish() {
+            empty if empty.is_empty() => self.path.clone(),
+            query => format!("{}?{query}", self.path),
+        }
+    }
+}
+
+/// One page of rows that are all in memory, and the key of its last row when there are more.
+pub(super) fn cut<T>(
+    rows: Vec<T>,
+    after: &str,
+    limit: usize,
+    key: impl Fn(&T) -> String,
+) -> (Vec<T>, Option<String>) {
+    let before = rows.iter().position(|row| key(row) == after).map_or(0, |index| index + 1);
+    let mut rows: Vec<T> = rows.into_iter().skip(before).collect();
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(key);
+    (rows, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 2] = [Column::sorted("Name", "name"), Column::of("Prefix")];
+
+    fn listing(query: ListQuery) -> Listing {
+        Listing {
+            id: "keys",
+            label: "API keys",
+            path: "/home/personal/api-keys".to_owned(),
+            query,
+            filters: vec![("kind", "a&b".to_owned())],
+            columns: &COLUMNS,
+            has_menu: true,
+            export: None,
+            is_empty: false,
+            empty: Empty { icon: "key-round", title: "No data available", text: "" },
+            next: None,
+            version: String::new(),
+            live: String::new(),
+        }
+    }
+
+    #[test]
+    fn links_keep_what_they_do_not_change() {
+        let query =
+            ListQuery { q: "a b".to_owned(), after: "7".to_owned(), ..ListQuery::default() };
+        let listing = listing(query);
+        let sorted = listing.sort_href(&COLUMNS[0]);
+        assert_eq!(sorted, "/home/personal/api-keys?q=a+b&sort=name&kind=a%26b");
+        let full = listing.full_href();
+        assert_eq!(full, "/home/personal/api-keys?q=a+b&after=7&view=full&kind=a%26b");
+        let dialog = listing.dialog_href("rotate", "5");
+        assert!(dialog.ends_with("&kind=a%26b&dialog=rotate&id=5"), "{dialog}");
+        assert_eq!(listing.first_href().unwrap(), "/home/personal/api-keys?q=a+b&kind=a%26b");
+        assert_eq!(listing.next_href(), None);
+    }
+
+    #[test]
+    fn a_column_is_ordered_up_then_down_then_not() {
+        for (sort, is, next) in [
+            ("", "none", "sort=name&"),
+            ("name", "ascending", "sort=-name&"),
+            ("-name", "descending", ""),
+            ("-other", "none", "sort=name&"),
+        ] {
+            let listing = listing(ListQuery { sort: sort.to_owned(), ..ListQuery::default() });
+            assert_eq!(listing.sorted(&COLUMNS[0]), is);
+            let href = listing.sort_href(&COLUMNS[0]);
+            assert_eq!(href, format!("/home/personal/api-keys?{next}kind=a%26b"));
+        }
+    }
+
+    #[test]
+    fn pages_follow_each_other_by_key() {
+        let page = |after: &str| cut((1..=5).collect(), after, 2, i32::to_string);
+        assert_eq!(page(""), (vec![1, 2], Some("2".to_owned())));
+        assert_eq!(page("2"), (vec![3, 4], Some("4".to_owned())));
+        assert_eq!(page("4"), (vec![5], None));
+        assert_eq!(page("5"), (vec![], None));
+        assert_eq!(page("gone"), (vec![1, 2], Some("2".to_owned())));
+    }
+}
