@@ -60,6 +60,7 @@ use crate::secrets::{MasterKey, Purpose};
 use crate::storage_probe::StorageProbe;
 use crate::store::server_lock::DatabaseLock;
 use crate::store::{Db, Store, StoreMetrics, StoreParts};
+use crate::webhook_sender::WebhookClient;
 
 /// How often it is written down when keys were last used.
 const LAST_USED_INTERVAL: Duration = Duration::from_secs(1);
@@ -293,6 +294,9 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let dashboard = Dashboard {
         context: identity::Context::new(store.as_ref().clone(), config),
         offering,
+        webhook_sender: Arc::new(
+            WebhookClient::new(&config.webhooks).context("cannot make an HTTP client")?,
+        ),
         url: url.clone(),
         live: live.clone(),
     };

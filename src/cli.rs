@@ -119,7 +119,7 @@ enum OperatorCommand {
     /// Make and switch webhook endpoints
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
-    /// Show what owners were told
+    /// Show what owners were told, and put it away
     #[command(subcommand)]
     Notification(notification::NotificationCommand),
     /// Replace the key that stored secrets are sealed with

@@ -9,13 +9,17 @@ mod assets;
 pub mod chart;
 mod errors;
 mod flash;
+mod form;
 mod frame;
 mod layout;
 mod listing;
 mod live;
 mod models;
 mod nav;
+mod notifications;
 mod theme;
+mod webhook;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -25,6 +29,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig, get, post};
 use actix_web::{HttpRequest, HttpResponse};
 use actors::offering::Offering;
+use actors::ports::WebhookSender;
 use askama::Template;
 
 use self::flash::Flash;
@@ -55,6 +60,8 @@ pub struct Dashboard {
     pub context: Context,
     /// The models that this server runs.
     pub offering: Arc<Offering>,
+    /// Sends the test events of webhook endpoints.
+    pub webhook_sender: Arc<dyn WebhookSender>,
     /// Where the outside world reaches this server, without a slash at the end.
     pub url: String,
     /// The open streams of pages that change while one looks at them.
@@ -81,6 +88,25 @@ pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
             .route("/home/{slug}/api-keys/{id}/rotate", post().to(api_keys::rotate))
             .route("/home/{slug}/api-keys/{id}/revoke", post().to(api_keys::revoke))
             .route("/home/{slug}/api-keys/{id}/delete", post().to(api_keys::delete))
+            .route("/home/{slug}/webhooks", get().to(webhooks::list))
+            .route("/home/{slug}/webhooks", post().to(webhooks::create))
+            .route("/home/{slug}/webhooks/live", get().to(webhooks::watch))
+            .route("/home/{slug}/webhooks/{id}", get().to(webhook::show))
+            .route("/home/{slug}/webhooks/{id}/live", get().to(webhook::watch))
+            .route("/home/{slug}/webhooks/{id}/enable", post().to(webhook::enable))
+            .route("/home/{slug}/webhooks/{id}/disable", post().to(webhook::disable))
+            .route("/home/{slug}/webhooks/{id}/events", post().to(webhook::edit))
+            .route("/home/{slug}/webhooks/{id}/rotate", post().to(webhook::rotate))
+            .route("/home/{slug}/webhooks/{id}/test", post().to(webhook::test))
+            .route("/home/{slug}/webhooks/{id}/deliver", post().to(webhook::deliver_queued))
+            .route("/home/{slug}/webhooks/{id}/replay", post().to(webhook::replay_between))
+            .route("/home/{slug}/webhooks/{id}/replay/{delivery}", post().to(webhook::replay))
+            .route("/home/{slug}/webhooks/{id}/delete", post().to(webhook::delete))
+            .route("/home/{slug}/notifications", get().to(notifications::list))
+            .route("/home/{slug}/notifications/live", get().to(notifications::watch))
+            .route("/home/{slug}/notifications/read", post().to(notifications::read_all))
+            .route("/home/{slug}/notifications/{id}/read", post().to(notifications::read))
+            .route("/home/{slug}/notifications/{id}/dismiss", post().to(notifications::dismiss))
             .route("/home/{slug}/models", get().to(models::list))
             .route("/home/{slug}/models/{model:.+}", get().to(models::show))
             .default_service(web::to(errors::not_found)),

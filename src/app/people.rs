@@ -21,6 +21,7 @@ pub(super) fn sessions(
     Sessions {
         sessions: Arc::clone(store) as _,
         memberships: Arc::clone(store) as _,
+        notifications: Arc::clone(store) as _,
         clock: Arc::clone(clock),
         ids: Arc::clone(ids),
         form_key: master_key.derive(Purpose::FormTokens),

@@ -19,6 +19,7 @@ use actors::account::{Account, AccountKind};
 use actors::id::{SessionId, UserId};
 use actors::member::Membership;
 use actors::permission::{Permission, Role, may};
+use actors::ports::deliveries::NotificationStore;
 use actors::ports::people::{MembershipStore, SessionStore};
 use actors::ports::{IdSource, StoreError};
 use actors::user::{Session, User};
@@ -39,6 +40,8 @@ use crate::secrets::{PurposeKey, token_hash};
 /// It is written down about once in this time that a session was used: each request would be a
 /// write for each look.
 const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
+/// So many unread notifications are counted; beyond that nobody wants the number.
+pub const UNREAD_MAX: u32 = 100;
 /// Characters of what a browser says of itself that are kept.
 const USER_AGENT_MAX: usize = 200;
 
@@ -46,6 +49,7 @@ const USER_AGENT_MAX: usize = 200;
 pub struct Sessions {
     pub sessions: Arc<dyn SessionStore>,
     pub memberships: Arc<dyn MembershipStore>,
+    pub notifications: Arc<dyn NotificationStore>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
     /// `Purpose::FormTokens`.
@@ -223,6 +227,8 @@ pub struct Workspace {
     pub role: Role,
     /// Every workspace of this person, for the switcher.
     pub memberships: Vec<Membership>,
+    /// Notifications that nobody has read, up to [`UNREAD_MAX`].
+    pub unread: u64,
 }
 
 impl Workspace {
@@ -255,13 +261,14 @@ impl FromRequest for Workspace {
         let person = SignedIn::from_request(&request, payload);
         async move {
             let person = person.await?;
-            let memberships =
-                sessions(&request)?.memberships.list_memberships(person.user.id).await?;
+            let sessions = sessions(&request)?;
+            let memberships = sessions.memberships.list_memberships(person.user.id).await?;
             let slug = request.match_info().get("slug").unwrap_or_default();
             let here = memberships.iter().find(|membership| membership.slug == slug);
             let here = here.cloned().ok_or(PageError::NotFound)?;
             let Membership { account, slug, role } = here;
-            Ok(Self { person, account, slug, role, memberships })
+            let unread = sessions.notifications.count_unread(account.id, UNREAD_MAX).await?;
+            Ok(Self { person, account, slug, role, memberships, unread })
         }
         .boxed_local()
     }

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use self::dialog::{AddForm, AddIn, Dialog, Errors, GRACE_HOURS};
 use self::row::Row;
 use super::flash::Flash;
+use super::form::Nothing;
 use super::layout::Layout;
 use super::listing::{Column, Empty, ListQuery, Listing, cut};
 use super::nav::Area;
@@ -167,10 +168,6 @@ pub(super) async fn delete(
     }
     Ok(redirect(&Area::ApiKeys.path(&workspace.slug), Flash::success("API key deleted")))
 }
-
-/// A form that asks for nothing but what it is sent to.
-#[derive(Debug, Deserialize)]
-pub(super) struct Nothing {}
 
 fn key_id(path: &(String, String)) -> Result<ApiKeyId, PageError> {
     ApiKeyId::parse(&path.1).ok_or(PageError::NotFound)

@@ -36,20 +36,75 @@ pub(crate) static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
 });
 
 /// Ids are made in time order, so this is newest first.
-const LIST: &str = "SELECT * FROM notifications WHERE account_id = $1 ORDER BY id DESC LIMIT $2";
+const LIST: &str = "SELECT * FROM notifications WHERE account_id = $1 AND id < $2
+     ORDER BY id DESC LIMIT $3";
+
+const COUNT_UNREAD: &str = "SELECT COUNT(*) FROM (
+         SELECT 1 AS one FROM notifications
+         WHERE account_id = $1 AND read_at IS NULL LIMIT $2) AS unread";
+
+const READ: &str = "UPDATE notifications SET read_at = $3
+     WHERE account_id = $1 AND read_at IS NULL AND ($2 IS NULL OR id = $2)";
+
+const DISMISS: &str = "DELETE FROM notifications WHERE account_id = $1 AND id = $2";
 
 #[async_trait]
 impl NotificationStore for Store {
     async fn list_notifications(
         &self,
         account_id: AccountId,
+        before: Option<NotificationId>,
         limit: u32,
     ) -> Result<Vec<Notification>, StoreError> {
+        let before = before.map_or(Uuid::max(), |id| id.0);
         let rows: Vec<NotificationRow> = on!(&self.db, pool => {
-            sqlx::query_as(LIST).bind(account_id.0).bind(i64::from(limit)).fetch_all(pool).await
+            sqlx::query_as(LIST)
+                .bind(account_id.0)
+                .bind(before)
+                .bind(i64::from(limit))
+                .fetch_all(pool)
+                .await
         })
         .map_err(database)?;
         rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    async fn count_unread(
+        &self,
+        account_id: AccountId,
+        counted_max: u32,
+    ) -> Result<u64, StoreError> {
+        let count: i64 = on!(&self.db, pool => {
+            let query = sqlx::query_scalar(COUNT_UNREAD).bind(account_id.0);
+            query.bind(i64::from(counted_max)).fetch_one(pool).await
+        })
+        .map_err(database)?;
+        Ok(count.unsigned_abs())
+    }
+
+    async fn read_notifications(
+        &self,
+        account_id: AccountId,
+        only: Option<NotificationId>,
+        at: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        on!(&self.db, pool => {
+            let query = sqlx::query(READ).bind(account_id.0).bind(only.map(|id| id.0)).bind(at);
+            query.execute(pool).await.map(|done| done.rows_affected())
+        })
+        .map_err(database)
+    }
+
+    async fn dismiss_notification(
+        &self,
+        account_id: AccountId,
+        id: NotificationId,
+    ) -> Result<bool, StoreError> {
+        on!(&self.db, pool => {
+            let query = sqlx::query(DISMISS).bind(account_id.0).bind(id.0);
+            query.execute(pool).await.map(|done| done.rows_affected() > 0)
+        })
+        .map_err(database)
     }
 
     async fn find_alerts(&self, account_id: AccountId) -> Result<Alerts, StoreError> {

@@ -32,4 +32,5 @@ mod record;
 mod recovery;
 mod routing;
 mod usage;
+mod webhook_pages;
 mod webhooks;

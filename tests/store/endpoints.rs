@@ -5,7 +5,7 @@ use std::time::Duration;
 use actors::batch::{DeliveryTried, EndpointFault, TryOutcome};
 use actors::id::{AccountId, DeliveryId, EndpointId};
 use actors::notification::NotificationKind;
-use actors::ports::deliveries::{DeliveryLog, LoggedDelivery, NotificationStore};
+use actors::ports::deliveries::{DeliveryLog, LogQuery, LoggedDelivery, NotificationStore};
 use actors::ports::{
     BacklogStore, DeliveryStore, Enabling, EndpointRefusal, EndpointStore, IdSource,
 };
@@ -124,7 +124,12 @@ fn enabling(seconds: i64, force: bool) -> Enabling {
 }
 
 async fn log(test: &TestStore, account_id: AccountId, id: EndpointId) -> Vec<LoggedDelivery> {
-    let mut log = test.store.list_deliveries(account_id, id, None, 1000).await.unwrap();
+    let mut log = test
+        .store
+        .list_deliveries(account_id, id, &LogQuery::default(), 1000)
+        .await
+        .unwrap()
+        .deliveries;
     log.reverse();
     log
 }
@@ -225,7 +230,12 @@ async fn more_than_a_page_is_sent_again_in_order(test: TestStore) {
     test.clock.set(at(100));
     enable(&test.context, account_id, id, false).await.unwrap();
     assert_eq!(deliver_queued(&test.context, account_id, id).await.unwrap(), 501);
-    let log = test.store.list_deliveries(account_id, id, None, 2000).await.unwrap();
+    let log = test
+        .store
+        .list_deliveries(account_id, id, &LogQuery::default(), 2000)
+        .await
+        .unwrap()
+        .deliveries;
     let repeated: Vec<DeliveryId> =
         log.iter().filter_map(|logged| logged.delivery.replay_of).collect();
     assert_eq!(repeated.len(), 501);
@@ -251,7 +261,7 @@ async fn an_endpoint_that_failed_is_probed_with_the_oldest_event_after_its_coold
     let told = pending(&test, account_id, other).await;
     assert_eq!(told[0].event, EventName::WebhookDisabled);
     assert_eq!(told[0].data["webhook_disabled_reason"], "quarantined");
-    let notified = test.store.list_notifications(account_id, 10).await.unwrap();
+    let notified = test.store.list_notifications(account_id, None, 10).await.unwrap();
     assert_eq!(notified[0].kind, NotificationKind::WebhookDisabled);
     assert_eq!(notified[0].data, told[0].data);
     let enable = async |seconds, force| {

@@ -31,6 +31,7 @@ mod alerts;
 
 mod audit;
 mod content;
+mod delivery_log;
 mod endpoints;
 mod generations;
 mod keys;
