@@ -15,6 +15,7 @@ mod listing;
 mod live;
 mod models;
 mod nav;
+mod playground;
 mod theme;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use actors::offering::Offering;
 use askama::Template;
 
 use self::flash::Flash;
+pub use self::frame::Policy;
 pub use self::live::Live;
 use crate::error::page::PageError;
 use crate::identity::Context;
@@ -58,12 +60,15 @@ pub struct Dashboard {
     pub url: String,
     /// The open streams of pages that change while one looks at them.
     pub live: Live,
+    /// What browsers may do with pages.
+    pub policy: Policy,
 }
 
 /// Every page on one page.
 pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
     config.service(
         web::scope("/static")
+            .app_data(Data::clone(dashboard))
             .wrap(from_fn(frame::frame))
             .route("/{version}/{name}", get().to(assets::get_asset)),
     );
@@ -81,6 +86,8 @@ pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
             .route("/home/{slug}/api-keys/{id}/delete", post().to(api_keys::delete))
             .route("/home/{slug}/models", get().to(models::list))
             .route("/home/{slug}/models/{model:.+}", get().to(models::show))
+            .route("/playground", get().to(playground::show))
+            .route("/playground/models/{model:.+}", get().to(playground::describe))
             .default_service(web::to(errors::not_found)),
     );
 }

@@ -89,7 +89,7 @@ fn attempt_document(attempt: &Attempt) -> Value {
         "attempt": attempt.number,
         "provider": attempt.provider.as_str(),
         "raw_model_id": attempt.raw_model,
-        "outcome": outcome(attempt),
+        "outcome": attempt.outcome.wire_str(),
         "prediction_id": attempt.job.as_ref().map(|job| job.0.as_str()),
         "submitted_at": time(attempt.submitted_at),
         "deadline_at": time(attempt.deadline_at),
@@ -97,17 +97,6 @@ fn attempt_document(attempt: &Attempt) -> Value {
         "error_code": failure.map(|failure| failure.code.wire_code()),
         "error": failure.map(|failure| failure.message.as_str()),
     })
-}
-
-/// The wire spells it with two l, and only here (`spec/contract.md` 7.3).
-fn outcome(attempt: &Attempt) -> &'static str {
-    match attempt.outcome {
-        AttemptOutcome::Canceled { .. } => "cancelled",
-        AttemptOutcome::Pending
-        | AttemptOutcome::Used { .. }
-        | AttemptOutcome::Failed { .. }
-        | AttemptOutcome::Discarded { .. } => attempt.outcome.as_str(),
-    }
 }
 
 fn text(generation: &Generation) -> String {
@@ -153,7 +142,7 @@ fn text(generation: &Generation) -> String {
             [
                 attempt.number.to_string(),
                 attempt.provider.to_string(),
-                outcome(attempt).to_owned(),
+                attempt.outcome.wire_str().to_owned(),
                 attempt.job.as_ref().map_or_else(|| "unknown".to_owned(), |job| job.0.clone()),
                 time(attempt.submitted_at),
                 time_or(attempt.outcome.resolved_at(), ""),
