@@ -44,7 +44,7 @@ use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{self, Sources};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::dashboard::{self, Dashboard, Live};
+use crate::dashboard::{self, Dashboard, Live, Policy as PagePolicy};
 use crate::http::{
     self, AppState, BodyLimits, Document, Idempotency, Readiness, StreamLimits, Streams,
 };
@@ -299,6 +299,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         ),
         url: url.clone(),
         live: live.clone(),
+        policy: PagePolicy::with_media_from(&url)?,
     };
     let pages = Pages { sessions: web::Data::new(sessions), dashboard: web::Data::new(dashboard) };
     let mut servers = vec![serve_api(config, listener, state, &auth, pages)?];

@@ -17,6 +17,7 @@ mod live;
 mod models;
 mod nav;
 mod notifications;
+mod playground;
 mod theme;
 mod webhook;
 mod webhooks;
@@ -33,6 +34,7 @@ use actors::ports::WebhookSender;
 use askama::Template;
 
 use self::flash::Flash;
+pub use self::frame::Policy;
 pub use self::live::Live;
 use crate::auth::session::{Sessions, SignedIn};
 use crate::error::page::PageError;
@@ -66,12 +68,15 @@ pub struct Dashboard {
     pub url: String,
     /// The open streams of pages that change while one looks at them.
     pub live: Live,
+    /// What browsers may do with pages.
+    pub policy: Policy,
 }
 
 /// Every page on one page.
 pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
     config.service(
         web::scope("/static")
+            .app_data(Data::clone(dashboard))
             .wrap(from_fn(frame::frame))
             .route("/{version}/{name}", get().to(assets::get_asset)),
     );
@@ -109,6 +114,8 @@ pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
             .route("/home/{slug}/notifications/{id}/dismiss", post().to(notifications::dismiss))
             .route("/home/{slug}/models", get().to(models::list))
             .route("/home/{slug}/models/{model:.+}", get().to(models::show))
+            .route("/playground", get().to(playground::show))
+            .route("/playground/models/{model:.+}", get().to(playground::describe))
             .default_service(web::to(errors::not_found)),
     );
 }

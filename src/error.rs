@@ -179,7 +179,8 @@ impl ApiError {
 }
 
 impl ProviderError {
-    fn of(attempt: &Attempt) -> Option<Self> {
+    /// Why an attempt has failed, if it has.
+    pub fn of(attempt: &Attempt) -> Option<Self> {
         match &attempt.outcome {
             AttemptOutcome::Failed { failure, .. } => Some(Self {
                 provider: attempt.provider,
@@ -193,7 +194,8 @@ impl ProviderError {
         }
     }
 
-    fn to_json(&self) -> Value {
+    /// As the wire has it.
+    pub fn to_json(&self) -> Value {
         let row = self.code.row();
         json!({
             "provider": self.provider.as_str(),

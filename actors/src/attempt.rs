@@ -123,7 +123,7 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
-    /// The text in tables. The wire spells the last one `cancelled` (`spec/contract.md` 7.3).
+    /// The text in tables.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -131,6 +131,16 @@ impl AttemptOutcome {
             Self::Failed { .. } => "failed",
             Self::Discarded { .. } => "discarded",
             Self::Canceled { .. } => "canceled",
+        }
+    }
+
+    /// The text on the wire, which spells one of them with two l (`spec/contract.md` 7.3).
+    pub fn wire_str(&self) -> &'static str {
+        match self {
+            Self::Canceled { .. } => "cancelled",
+            Self::Pending | Self::Used { .. } | Self::Failed { .. } | Self::Discarded { .. } => {
+                self.as_str()
+            }
         }
     }
 

@@ -89,7 +89,7 @@ fn attempt_document(attempt: &Attempt) -> Value {
         "attempt": attempt.number,
         "provider": attempt.provider.as_str(),
         "raw_model_id": attempt.raw_model,
-        "outcome": outcome(attempt),
+        "outcome": attempt.outcome.wire_str(),
         "decided_by": attempt.decision.source.as_str(),
         "propensity": attempt.decision.propensity_ppm.map(|ppm| f64::from(ppm) / 1_000_000.0),
         "estimated_cost": attempt.estimated_cost_microcredits as f64 / 1_000_000.0,
@@ -110,17 +110,6 @@ fn decided_by(attempt: &Attempt) -> String {
     match attempt.decision.propensity_ppm {
         Some(ppm) => format!("{source} {:.1} %", f64::from(ppm) / 10_000.0),
         None => source.to_owned(),
-    }
-}
-
-/// The wire spells it with two l, and only here (`spec/contract.md` 7.3).
-fn outcome(attempt: &Attempt) -> &'static str {
-    match attempt.outcome {
-        AttemptOutcome::Canceled { .. } => "cancelled",
-        AttemptOutcome::Pending
-        | AttemptOutcome::Used { .. }
-        | AttemptOutcome::Failed { .. }
-        | AttemptOutcome::Discarded { .. } => attempt.outcome.as_str(),
     }
 }
 
@@ -167,7 +156,7 @@ fn text(generation: &Generation) -> String {
             [
                 attempt.number.to_string(),
                 attempt.provider.to_string(),
-                outcome(attempt).to_owned(),
+                attempt.outcome.wire_str().to_owned(),
                 decided_by(attempt),
                 attempt.provider_cost.map_or_else(
                     || "unknown".to_owned(),
