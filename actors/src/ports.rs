@@ -4,7 +4,9 @@
 //! that are in flight together may share a commit; the caller sees none of that.
 
 pub mod deliveries;
+pub mod mails;
 pub mod people;
+pub mod teams;
 
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::account::{Account, Plan};
+use crate::activity::By;
 use crate::api_key::{ApiKey, Credential, KeyStatus, Rotated, Rotation};
 use crate::attempt::AttemptOutcome;
 use crate::batch::{
@@ -233,6 +236,7 @@ pub trait KeyStore: Send + Sync {
         &self,
         key: ApiKey,
         keys_max: u32,
+        by: By,
     ) -> Result<Result<(), KeyRefusal>, StoreError>;
 
     /// Every key with this prefix: several may share one.
@@ -253,6 +257,7 @@ pub trait KeyStore: Send + Sync {
         account_id: AccountId,
         id: ApiKeyId,
         rotation: Rotation,
+        by: By,
     ) -> Result<Result<Rotated, KeyRefusal>, StoreError>;
 
     /// Disables a key for good. Answers whether it existed; repeating it changes nothing.
@@ -260,7 +265,7 @@ pub trait KeyStore: Send + Sync {
         &self,
         account_id: AccountId,
         id: ApiKeyId,
-        at: DateTime<Utc>,
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Sets what a key may spend in a month, or lifts that. What it was charged in this month
@@ -273,7 +278,12 @@ pub trait KeyStore: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Removes a key. Answers whether it existed.
-    async fn delete_key(&self, account_id: AccountId, id: ApiKeyId) -> Result<bool, StoreError>;
+    async fn delete_key(
+        &self,
+        account_id: AccountId,
+        id: ApiKeyId,
+        by: By,
+    ) -> Result<bool, StoreError>;
 
     /// Notes when keys were last used; an older time than the noted one changes nothing.
     async fn touch_keys(&self, used: Vec<(ApiKeyId, DateTime<Utc>)>) -> Result<(), StoreError>;
@@ -324,6 +334,7 @@ pub trait EndpointStore: Send + Sync {
         &self,
         endpoint: WebhookEndpoint,
         endpoints_max: u32,
+        by: By,
     ) -> Result<Result<(), EndpointRefusal>, StoreError>;
 
     /// Every endpoint of an account, newest first.
@@ -339,6 +350,7 @@ pub trait EndpointStore: Send + Sync {
         account_id: AccountId,
         id: EndpointId,
         enabling: Enabling,
+        by: By,
     ) -> Result<Result<(), EndpointRefusal>, StoreError>;
 
     /// Disables one for its owner; what is pending is queued. Answers whether it existed.
@@ -346,7 +358,7 @@ pub trait EndpointStore: Send + Sync {
         &self,
         account_id: AccountId,
         id: EndpointId,
-        at: DateTime<Utc>,
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Changes what one is told. Answers whether it existed.
@@ -355,6 +367,7 @@ pub trait EndpointStore: Send + Sync {
         account_id: AccountId,
         id: EndpointId,
         events: &[EventName],
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Replaces the secret; the one before signs too until then, if there is such a time.
@@ -365,6 +378,7 @@ pub trait EndpointStore: Send + Sync {
         id: EndpointId,
         secret: SecretString,
         previous_until: Option<DateTime<Utc>>,
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Removes one with its deliveries. Answers whether it existed.
@@ -372,6 +386,7 @@ pub trait EndpointStore: Send + Sync {
         &self,
         account_id: AccountId,
         id: EndpointId,
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Whose endpoint it is: for an operator who has only its id.

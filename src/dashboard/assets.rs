@@ -25,7 +25,7 @@ macro_rules! asset {
 }
 
 /// Every file of `static/` that is served: its name, its type, its bytes.
-const FILES: [(&str, &str, &[u8]); 12] = [
+const FILES: [(&str, &str, &[u8]); 13] = [
     asset!("dashboard.css", CSS),
     asset!("icons.svg", SVG),
     asset!("favicon.svg", SVG),
@@ -35,6 +35,7 @@ const FILES: [(&str, &str, &[u8]); 12] = [
     asset!("live.js", SCRIPT),
     asset!("menus.js", SCRIPT),
     asset!("regions.js", SCRIPT),
+    asset!("rows.js", SCRIPT),
     asset!("tables.js", SCRIPT),
     asset!("theme.js", SCRIPT),
     asset!("toasts.js", SCRIPT),

@@ -73,7 +73,8 @@ pub(super) async fn list(
     query: Query<ListQuery>,
     filter: Query<Filter>,
 ) -> Result<HttpResponse, PageError> {
-    let (path, query, kind) = (Area::Models.path(&workspace.slug), query.into_inner(), filter.kind());
+    let (path, query, kind) =
+        (Area::Models.path(&workspace.slug), query.into_inner(), filter.kind());
     let models = dashboard.offering.models();
     let all: Vec<Row> = models.map(|(model, providers)| Row::of(model, providers)).collect();
     let tabs = tabs(&all, kind, &path);

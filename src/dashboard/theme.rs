@@ -72,5 +72,8 @@ pub(super) async fn choose(form: Form<ThemeIn>) -> HttpResponse {
         .same_site(SameSite::Lax)
         .max_age(Duration::days(365))
         .finish();
-    HttpResponse::SeeOther().insert_header((LOCATION, local_path(&form.next).unwrap_or("/"))).cookie(cookie).finish()
+    HttpResponse::SeeOther()
+        .insert_header((LOCATION, local_path(&form.next).unwrap_or("/")))
+        .cookie(cookie)
+        .finish()
 }

@@ -7,6 +7,7 @@ use actors::id::AccountId;
 use actors::ledger::Balance;
 use actors::money::Credits;
 use actors::ports::StoreError;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -24,7 +25,8 @@ pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
              stored.images_in_flight,
              stored.videos_in_flight,
              stored.generations,
-             stored.alert_below_millicredits
+             stored.alert_below_millicredits,
+             stored.deleted_at
          FROM {rows} AS r
          JOIN accounts AS stored ON stored.id = r.account_id
          {for update}",
@@ -70,6 +72,14 @@ pub(crate) struct StandingRow {
     videos_in_flight: i64,
     generations: i64,
     alert_below_millicredits: i64,
+    deleted_at: Option<DateTime<Utc>>,
+}
+
+impl StandingRow {
+    /// Whether the account was not deleted: only then can it get anything new.
+    pub(crate) fn is_live(&self) -> bool {
+        self.deleted_at.is_none()
+    }
 }
 
 impl TryFrom<StandingRow> for Standing {

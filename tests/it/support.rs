@@ -1,9 +1,11 @@
 //! What every story needs.
 
 pub mod app;
+pub mod browser;
 pub mod database;
 pub mod described;
 pub mod host;
+pub mod mail;
 pub mod metrics;
 pub mod node;
 pub mod program;

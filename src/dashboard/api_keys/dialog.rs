@@ -26,10 +26,16 @@ pub(super) const GRACE_HOURS: [(u32, &str); 7] = [
 pub(super) enum Dialog {
     Add(AddForm),
     /// A new key, in the clear.
-    Created { key: String },
+    Created {
+        key: String,
+    },
     Rotate(Subject),
     /// A new key, in the clear, and until when the old one works.
-    Rotated { key: String, old: String, until: Option<DateTime<Utc>> },
+    Rotated {
+        key: String,
+        old: String,
+        until: Option<DateTime<Utc>>,
+    },
     Revoke(Subject),
     Delete(Subject),
 }

@@ -68,11 +68,7 @@ impl Row {
 
 /// Those that a search and a filter find, in order; as in the catalogue unless another order is
 /// asked for.
-pub(super) fn arranged(
-    mut rows: Vec<Row>,
-    query: &ListQuery,
-    kind: Option<MediaKind>,
-) -> Vec<Row> {
+pub(super) fn arranged(mut rows: Vec<Row>, query: &ListQuery, kind: Option<MediaKind>) -> Vec<Row> {
     rows.retain(|row| kind.is_none_or(|kind| row.kind == kind));
     if let Some(text) = query.search() {
         rows.retain(|row| row.has(&text));
@@ -125,7 +121,9 @@ fn capabilities(model: &Model) -> Vec<String> {
     let mut found = Vec::new();
     match (model.input_files.min, model.input_files.max) {
         (_, 0) => {}
-        (0, max) => found.push(format!("up to {max} input file{}", if max == 1 { "" } else { "s" })),
+        (0, max) => {
+            found.push(format!("up to {max} input file{}", if max == 1 { "" } else { "s" }))
+        }
         _ => found.push("needs an input file".to_owned()),
     }
     if model.last_frame {

@@ -83,10 +83,18 @@ mod tests {
     #[test]
     fn a_field_is_told_in_words() {
         for (description, accepts, default) in [
-            (json!({ "type": "string", "values": ["1:1", "9:16"], "default": "1:1" }), "1:1, 9:16", "1:1"),
+            (
+                json!({ "type": "string", "values": ["1:1", "9:16"], "default": "1:1" }),
+                "1:1, 9:16",
+                "1:1",
+            ),
             (json!({ "type": "number", "values": [5, 7.5], "required": true }), "5, 7.5", ""),
             (json!({ "type": "integer", "min": 1, "max": 4, "default": 1 }), "1 to 4", "1"),
-            (json!({ "type": "string", "max_length": 2000, "default": null }), "up to 2000 characters", ""),
+            (
+                json!({ "type": "string", "max_length": 2000, "default": null }),
+                "up to 2000 characters",
+                "",
+            ),
             (json!({ "type": "url_array", "min_items": 0, "max_items": 3 }), "0 to 3 URLs", ""),
             (json!({ "type": "boolean", "default": false }), "", "false"),
         ] {
