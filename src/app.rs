@@ -35,6 +35,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::account_removal;
 use crate::address_guard::Policy;
 use crate::app::engine::{Providers, Shared};
 use crate::app::lock::ServerLock;
@@ -127,6 +128,8 @@ pub struct Running {
     pub operator_address: Option<SocketAddr>,
     /// The key of the first account, when this start has made it.
     pub first_key: Option<CreatedKey>,
+    /// The link that makes the first owner, as long as there is nobody.
+    pub first_link: Option<String>,
     url: String,
     servers: Vec<ServerHandle>,
     watchers: Watchers,
@@ -248,7 +251,18 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         metrics: http_metrics.request_log.clone(),
     });
     actix_rt::spawn(write_log);
-    let sessions = people::sessions(config, &master_key, &url, &store, (&clock, &ids));
+    let parts = people::Parts {
+        config,
+        master_key: &master_key,
+        url: &url,
+        store: &store,
+        clock: &clock,
+        ids: &ids,
+        auth: &auth,
+    };
+    let (sessions, people) = (web::Data::new(parts.sessions()), Arc::new(parts.people().await?));
+    let postman = parts.postman(&people)?;
+    let first_link = people.first_link().await?;
     let state = Arc::new(AppState {
         engine: Arc::new(system.engine().clone()),
         generations: Arc::clone(&store) as Arc<dyn GenerationStore>,
@@ -293,6 +307,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let live = Live::default();
     let dashboard = Dashboard {
         context: identity::Context::new(store.as_ref().clone(), config),
+        people,
         offering,
         webhook_sender: Arc::new(
             WebhookClient::new(&config.webhooks).context("cannot make an HTTP client")?,
@@ -301,7 +316,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         live: live.clone(),
         policy: PagePolicy::with_media_from(&url)?,
     };
-    let pages = Pages { sessions: web::Data::new(sessions), dashboard: web::Data::new(dashboard) };
+    let pages = Pages { sessions: sessions.clone(), dashboard: web::Data::new(dashboard) };
     let mut servers = vec![serve_api(config, listener, state, &auth, pages)?];
     let operator = config.operator.listen.and_then(listen_for_operator);
     let operator_address = operator.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -324,11 +339,23 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             Arc::clone(&clock),
         )),
         actix_rt::spawn(keep_routing(routing.clone(), Arc::clone(&store), config.routing.snapshot)),
+        actix_rt::spawn(postman.run()),
+        actix_rt::spawn(account_removal::run(
+            Arc::clone(&store),
+            system.engine().clone(),
+            Arc::clone(&clock),
+        )),
+        actix_rt::spawn(people::forget(
+            sessions.into_inner(),
+            Arc::clone(&store),
+            Arc::clone(&clock),
+        )),
     ];
     Ok(Running {
         address,
         operator_address,
         first_key,
+        first_link,
         url,
         servers,
         watchers,
@@ -364,6 +391,7 @@ impl Running {
                 "account_id": key.map(|key| key.key.account_id),
                 "apikey_id": key.map(|key| key.key.id),
                 "apikey": key.map(|key| key.plain.expose()),
+                "first_link": self.first_link,
             });
             writeln!(out, "{ready}")?;
             return Ok(out.flush()?);
@@ -383,6 +411,12 @@ impl Running {
                  -H 'Authorization: Bearer {key}' \\\n      \
                  -H 'Content-Type: application/json' \\\n      \
                  -d '{{\"generation_prompt\": \"a lighthouse made of folded paper\"}}'\n"
+            )?;
+        }
+        if let Some(link) = &self.first_link {
+            writeln!(
+                out,
+                "\nNobody can sign in yet. Whoever opens this link owns the server:\n\n    {link}\n"
             )?;
         }
         Ok(out.flush()?)

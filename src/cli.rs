@@ -19,6 +19,7 @@ mod output;
 mod parse;
 mod routing;
 mod secrets;
+mod user;
 mod webhook;
 
 use std::ffi::OsString;
@@ -116,6 +117,9 @@ enum OperatorCommand {
     /// Make, replace and withdraw API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Make users who sign in to the dashboard, and links for them
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Make and switch webhook endpoints
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
@@ -272,6 +276,7 @@ impl OperatorCommand {
             Self::Migrate => Ok(migrated(&config.storage.database)),
             Self::Account(command) => command.run(context).await,
             Self::Key(command) => command.run(context).await,
+            Self::User(command) => command.run(context, config).await,
             Self::Webhook(command) => command.run(context, config).await,
             Self::Notification(command) => command.run(context).await,
             Self::Secrets(_) => unreachable!("it is run before"),

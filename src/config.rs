@@ -5,6 +5,7 @@
 //! once below, with its type and range beside it; what is in a source and not read here is
 //! unknown and refused. All problems are reported together, each with where it came from.
 
+mod mail;
 mod people;
 mod providers;
 mod proxies;
@@ -23,6 +24,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+pub use self::mail::MailConfig;
 pub use self::people::PeopleConfig;
 pub use self::providers::{CloudflareConfig, FalConfig, ProvidersConfig, ReplicateConfig};
 pub use self::proxies::TrustedProxies;
@@ -45,6 +47,7 @@ pub struct Config {
     pub writer: WriterConfig,
     pub auth: AuthConfig,
     pub people: PeopleConfig,
+    pub mail: MailConfig,
     pub generation: GenerationConfig,
     pub webhooks: WebhooksConfig,
     pub input_files: InputFilesConfig,
@@ -257,6 +260,7 @@ impl Config {
             writer: WriterConfig::read(&mut reader),
             auth: AuthConfig::read(&mut reader),
             people: PeopleConfig::read(&mut reader),
+            mail: MailConfig::read(&mut reader),
             generation: GenerationConfig::read(&mut reader),
             webhooks: WebhooksConfig::read(&mut reader),
             input_files: InputFilesConfig::read(&mut reader),

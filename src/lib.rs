@@ -33,6 +33,10 @@ pub mod auth;
 pub mod callback_urls;
 pub mod request_log;
 
+pub mod account_removal;
+pub mod mail;
+pub mod people;
+
 pub mod dashboard;
 pub mod http;
 

@@ -49,6 +49,8 @@ pub enum Purpose {
     FormTokens,
     /// The link that makes the first owner.
     FirstOwner,
+    /// The links by which people sign up.
+    SignUpLinks,
     /// Codes that are sent by mail and typed.
     MailCodes,
     /// Sealing mail that waits to be sent.
@@ -67,6 +69,7 @@ impl Purpose {
             Self::OutputFolders => b"output-folders",
             Self::FormTokens => b"form-tokens",
             Self::FirstOwner => b"first-owner",
+            Self::SignUpLinks => b"sign-up-links",
             Self::MailCodes => b"mail-codes",
             Self::Mails => b"mails",
         }

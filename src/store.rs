@@ -6,6 +6,7 @@
 //! `BeginWrite`.
 
 mod accounts;
+mod activities;
 mod alerts;
 pub mod audit;
 mod backlog;
@@ -15,10 +16,13 @@ mod endpoints;
 mod generations;
 mod idempotency;
 mod in_flight;
+mod invitations;
 mod keys;
 mod ledger;
+mod mails;
 mod members;
 mod notifications;
+mod removal;
 mod request_log;
 mod routing;
 mod rowset;
@@ -26,6 +30,7 @@ pub mod server_lock;
 mod sessions;
 mod spendings;
 mod standings;
+mod tokens;
 mod transaction;
 mod users;
 mod webhooks;
@@ -209,6 +214,7 @@ impl BeginWrite for PgPool {
 pub struct Store {
     db: Db,
     webhook_key: Arc<PurposeKey>,
+    mail_key: Arc<PurposeKey>,
     queue: mpsc::Sender<Unit>,
     listener: Arc<OnceLock<Weak<dyn DeliveryListener>>>,
 }
@@ -254,8 +260,10 @@ impl Store {
     pub fn new(parts: StoreParts) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (queue, receiver) = mpsc::channel(parts.queue_max);
         let listener = Arc::new(OnceLock::new());
+        let mail_key = Arc::new(parts.master_key.derive(Purpose::Mails));
         let writer = Writer {
             db: parts.db.clone(),
+            mail_key: Arc::clone(&mail_key),
             rules: Rules {
                 node: parts.node,
                 ids: parts.ids,
@@ -273,6 +281,7 @@ impl Store {
         let store = Self {
             db: parts.db,
             webhook_key: Arc::new(parts.master_key.derive(Purpose::WebhookSecrets)),
+            mail_key,
             queue,
             listener,
         };
@@ -284,7 +293,8 @@ impl Store {
     pub fn without_writer(db: Db, master_key: &MasterKey) -> Self {
         let (queue, _) = mpsc::channel(1);
         let webhook_key = Arc::new(master_key.derive(Purpose::WebhookSecrets));
-        Self { db, webhook_key, queue, listener: Arc::new(OnceLock::new()) }
+        let mail_key = Arc::new(master_key.derive(Purpose::Mails));
+        Self { db, webhook_key, mail_key, queue, listener: Arc::new(OnceLock::new()) }
     }
 
     /// Who is told of new deliveries. Set once, when the engine is up. Only looked at, not

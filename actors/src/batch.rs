@@ -15,12 +15,14 @@ use providers::MediaKind;
 use uuid::Uuid;
 
 use crate::account::{Plans, Standing};
+use crate::activity::NewActivity;
 use crate::alert::Alerts;
 use crate::attempt::Attempt;
 use crate::generation::{Event, Generation, Status};
 use crate::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId};
 use crate::idempotency::{Record, RecordKey};
 use crate::ledger::{EntryKind, EntrySubject, LedgerEntry, MovementError};
+use crate::mail::OwnerMail;
 use crate::money::Credits;
 use crate::notification::Notification;
 use crate::spending::{SpendLimitReached, Spending};
@@ -94,6 +96,10 @@ pub struct Changes {
     pub notifications: Vec<Notification>,
     /// Changed alerts.
     pub alerts: Vec<(AccountId, Alerts)>,
+    /// What primary owners are told by mail.
+    pub mails: Vec<OwnerMail>,
+    /// What this server did, for the accounts' logs.
+    pub activities: Vec<NewActivity>,
 }
 
 /// One try of a delivery.

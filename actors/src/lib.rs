@@ -21,6 +21,7 @@ pub mod idempotency;
 pub mod input;
 pub mod ledger;
 pub mod logged_request;
+pub mod mail;
 pub mod member;
 pub mod notification;
 pub mod offering;

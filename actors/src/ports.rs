@@ -4,8 +4,10 @@
 //! that are in flight together may share a commit; the caller sees none of that.
 
 pub mod deliveries;
+pub mod mails;
 pub mod routing;
 pub mod people;
+pub mod teams;
 
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::account::{Account, Plan};
+use crate::activity::By;
 use crate::api_key::{ApiKey, Credential, KeyStatus, Rotated, Rotation};
 use crate::batch::{
     AcceptRefusal, Advance, AdvanceRefusal, DeleteRefusal, DeliveryTried, EndpointFault, TryOutcome,
@@ -229,6 +232,7 @@ pub trait KeyStore: Send + Sync {
         &self,
         key: ApiKey,
         keys_max: u32,
+        by: By,
     ) -> Result<Result<(), KeyRefusal>, StoreError>;
 
     /// Every key with this prefix: several may share one.
@@ -249,6 +253,7 @@ pub trait KeyStore: Send + Sync {
         account_id: AccountId,
         id: ApiKeyId,
         rotation: Rotation,
+        by: By,
     ) -> Result<Result<Rotated, KeyRefusal>, StoreError>;
 
     /// Disables a key for good. Answers whether it existed; repeating it changes nothing.
@@ -256,7 +261,7 @@ pub trait KeyStore: Send + Sync {
         &self,
         account_id: AccountId,
         id: ApiKeyId,
-        at: DateTime<Utc>,
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Sets what a key may spend in a month, or lifts that. What it was charged in this month
@@ -269,7 +274,12 @@ pub trait KeyStore: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Removes a key. Answers whether it existed.
-    async fn delete_key(&self, account_id: AccountId, id: ApiKeyId) -> Result<bool, StoreError>;
+    async fn delete_key(
+        &self,
+        account_id: AccountId,
+        id: ApiKeyId,
+        by: By,
+    ) -> Result<bool, StoreError>;
 
     /// Notes when keys were last used; an older time than the noted one changes nothing.
     async fn touch_keys(&self, used: Vec<(ApiKeyId, DateTime<Utc>)>) -> Result<(), StoreError>;
@@ -320,6 +330,7 @@ pub trait EndpointStore: Send + Sync {
         &self,
         endpoint: WebhookEndpoint,
         endpoints_max: u32,
+        by: By,
     ) -> Result<Result<(), EndpointRefusal>, StoreError>;
 
     /// Every endpoint of an account, newest first.
@@ -335,6 +346,7 @@ pub trait EndpointStore: Send + Sync {
         account_id: AccountId,
         id: EndpointId,
         enabling: Enabling,
+        by: By,
     ) -> Result<Result<(), EndpointRefusal>, StoreError>;
 
     /// Disables one for its owner; what is pending is queued. Answers whether it existed.
@@ -342,7 +354,7 @@ pub trait EndpointStore: Send + Sync {
         &self,
         account_id: AccountId,
         id: EndpointId,
-        at: DateTime<Utc>,
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Changes what one is told. Answers whether it existed.
@@ -351,6 +363,7 @@ pub trait EndpointStore: Send + Sync {
         account_id: AccountId,
         id: EndpointId,
         events: &[EventName],
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Replaces the secret; the one before signs too until then, if there is such a time.
@@ -361,6 +374,7 @@ pub trait EndpointStore: Send + Sync {
         id: EndpointId,
         secret: SecretString,
         previous_until: Option<DateTime<Utc>>,
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Removes one with its deliveries. Answers whether it existed.
@@ -368,6 +382,7 @@ pub trait EndpointStore: Send + Sync {
         &self,
         account_id: AccountId,
         id: EndpointId,
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Whose endpoint it is: for an operator who has only its id.

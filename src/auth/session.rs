@@ -16,11 +16,13 @@ use actix_web::http::Method;
 use actix_web::http::header::{ACCEPT, USER_AGENT};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use actors::account::{Account, AccountKind};
-use actors::id::{SessionId, UserId};
-use actors::member::Membership;
+use actors::activity::{Actor, By};
+use actors::id::{ActivityId, SessionId, UserId};
+use actors::member::{Membership, PERSONAL};
 use actors::permission::{Permission, Role, may};
 use actors::ports::deliveries::NotificationStore;
-use actors::ports::people::{MembershipStore, SessionStore};
+use actors::ports::people::SessionStore;
+use actors::ports::teams::MembershipStore;
 use actors::ports::{IdSource, StoreError};
 use actors::user::{Session, User};
 use base64::Engine;
@@ -84,7 +86,10 @@ impl Sessions {
             last_seen_at: now,
             expires_at: now + self.max,
         };
-        self.sessions.create_session(session, &token_hash(&token), before.as_deref()).await?;
+        let id = ActivityId(self.ids.next_at(now));
+        let by = By { actor: Actor::User(user_id), id, at: now };
+        let before = before.as_deref();
+        self.sessions.create_session(session, &token_hash(&token), before, by).await?;
         Ok(self.cookie_name().with(token, self.max))
     }
 
@@ -250,27 +255,43 @@ impl Workspace {
     pub fn csrf(&self) -> &str {
         self.person.csrf()
     }
+
+    async fn find(request: &HttpRequest, slug: &str) -> Result<Self, PageError> {
+        let sessions = sessions(request)?;
+        let person = sessions.find(request).await?.ok_or_else(|| not_signed_in(request))?;
+        let memberships = sessions.memberships.list_memberships(person.user.id).await?;
+        let here = memberships.iter().find(|membership| membership.slug == slug);
+        let Membership { account, slug, role } = here.cloned().ok_or(PageError::NotFound)?;
+        let unread = sessions.notifications.count_unread(account.id, UNREAD_MAX).await?;
+        Ok(Self { person, account, slug, role, memberships, unread })
+    }
 }
 
 impl FromRequest for Workspace {
     type Error = PageError;
     type Future = LocalBoxFuture<'static, Result<Self, PageError>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        let person = SignedIn::from_request(&request, payload);
         async move {
-            let person = person.await?;
-            let sessions = sessions(&request)?;
-            let memberships = sessions.memberships.list_memberships(person.user.id).await?;
             let slug = request.match_info().get("slug").unwrap_or_default();
-            let here = memberships.iter().find(|membership| membership.slug == slug);
-            let here = here.cloned().ok_or(PageError::NotFound)?;
-            let Membership { account, slug, role } = here;
-            let unread = sessions.notifications.count_unread(account.id, UNREAD_MAX).await?;
-            Ok(Self { person, account, slug, role, memberships, unread })
+            Self::find(&request, slug).await
         }
         .boxed_local()
+    }
+}
+
+/// Whoever is signed in, in the personal account.
+#[derive(Debug, Clone)]
+pub struct Personal(pub Workspace);
+
+impl FromRequest for Personal {
+    type Error = PageError;
+    type Future = LocalBoxFuture<'static, Result<Self, PageError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        async move { Workspace::find(&request, PERSONAL).await.map(Self) }.boxed_local()
     }
 }
 

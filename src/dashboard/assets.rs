@@ -31,7 +31,7 @@ macro_rules! asset {
 }
 
 /// Every file of `static/` that is served: its name, its type, its bytes.
-const FILES: [(&str, &str, &[u8]); 29] = [
+const FILES: [(&str, &str, &[u8]); 30] = [
     asset!("dashboard.css", CSS),
     asset!("playground.css", CSS),
     asset!("icons.svg", SVG),
@@ -58,6 +58,7 @@ const FILES: [(&str, &str, &[u8]); 29] = [
     asset!("playground-panes.js", SCRIPT),
     asset!("playground-schema.js", SCRIPT),
     asset!("regions.js", SCRIPT),
+    asset!("rows.js", SCRIPT),
     asset!("tables.js", SCRIPT),
     asset!("theme.js", SCRIPT),
     asset!("toasts.js", SCRIPT),

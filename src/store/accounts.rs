@@ -43,10 +43,11 @@ static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
-const FIND: &str = "SELECT * FROM accounts WHERE id = $1";
+const FIND: &str = "SELECT * FROM accounts WHERE id = $1 AND deleted_at IS NULL";
 
 /// Ids are made in time order, so this is oldest first. The nil id is before every other.
-const LIST: &str = "SELECT * FROM accounts WHERE id > $1 ORDER BY id LIMIT $2";
+const LIST: &str = "SELECT * FROM accounts WHERE id > $1 AND deleted_at IS NULL
+     ORDER BY id LIMIT $2";
 
 const SET_FAILOVER_ON_MODERATION: &str =
     "UPDATE accounts SET failover_on_moderation = $2 WHERE id = $1";
@@ -166,7 +167,7 @@ impl Store {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let account = [AccountKey::new(account_id)];
         let found: Vec<StandingRow> = transaction.fetch(&standings::LOAD, &account).await?;
-        let Some(found) = found.into_iter().next() else {
+        let Some(found) = found.into_iter().find(StandingRow::is_live) else {
             return Ok(Err(GrantRefusal::UnknownAccount));
         };
         let used: Vec<EntryRow> =
@@ -224,7 +225,8 @@ async fn any_for_good(transaction: &mut WriteTransaction<'_>) -> Result<bool, sq
     }
 }
 
-async fn insert(
+/// Writes a new account with its first grant as part of a unit.
+pub(crate) async fn insert(
     transaction: &mut WriteTransaction<'_>,
     account: Account,
     grant: Option<Grant>,

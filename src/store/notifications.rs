@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use actors::activity::{By, Deed, NewActivity};
 use actors::alert::{AlertSettings, Alerts};
 use actors::id::{AccountId, NotificationId};
 use actors::notification::{Notification, NotificationKind};
@@ -14,11 +15,10 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::store::alerts;
 use crate::store::rowset::{AccountKey, Id, Kind, SetStatement, Time};
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
-use crate::store::{Store, database, on};
+use crate::store::{Store, activities, alerts, database, on};
 
 /// Writes new notifications.
 pub(crate) static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -119,20 +119,32 @@ impl NotificationStore for Store {
         &self,
         account_id: AccountId,
         settings: AlertSettings,
+        by: By,
     ) -> Result<bool, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         // The account's row is locked first, as by whoever alerts.
         let account = [AccountKey::new(account_id)];
         let found: Vec<StandingRow> = transaction.fetch(&standings::LOAD, &account).await?;
-        if found.is_empty() {
+        if !found.iter().any(StandingRow::is_live) {
             return Ok(false);
         }
         let mut alerts = alerts::load(&mut transaction, account_id).await?;
         alerts.change(settings);
+        let deed = Deed::new("credit_alert", "settings_updated", told(&alerts.settings));
+        activities::record(&mut transaction, &NewActivity { account_id, by, deed }).await?;
         alerts::save(&mut transaction, account_id, &alerts).await?;
         transaction.commit().await?;
         Ok(true)
     }
+}
+
+/// Alert settings in a line.
+fn told(settings: &AlertSettings) -> String {
+    if !settings.enabled {
+        return "Low-balance alerts are off".to_owned();
+    }
+    let thresholds: Vec<String> = settings.thresholds.iter().map(ToString::to_string).collect();
+    format!("Low-balance alerts below {}", thresholds.join(", "))
 }
 
 #[derive(Debug, sqlx::FromRow)]

@@ -7,6 +7,7 @@ use actors::id::AccountId;
 use actors::ledger::Balance;
 use actors::money::Credits;
 use actors::ports::StoreError;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -25,7 +26,8 @@ pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
              stored.videos_in_flight,
              stored.generations,
              stored.alert_below_millicredits,
-             stored.failover_on_moderation
+             stored.failover_on_moderation,
+             stored.deleted_at
          FROM {rows} AS r
          JOIN accounts AS stored ON stored.id = r.account_id
          {for update}",
@@ -72,6 +74,14 @@ pub(crate) struct StandingRow {
     generations: i64,
     alert_below_millicredits: i64,
     failover_on_moderation: bool,
+    deleted_at: Option<DateTime<Utc>>,
+}
+
+impl StandingRow {
+    /// Whether the account was not deleted: only then can it get anything new.
+    pub(crate) fn is_live(&self) -> bool {
+        self.deleted_at.is_none()
+    }
 }
 
 impl TryFrom<StandingRow> for Standing {

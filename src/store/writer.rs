@@ -21,12 +21,13 @@ use actors::ports::{DeliveryListener, GenerationListener, IdSource, StoreError};
 use actors::webhook::{DeliveryPolicy, FileUrls};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::secrets::PurposeKey;
 use crate::store::in_flight::InFlight;
 use crate::store::rowset::{AccountKey, Id, Key};
 use crate::store::transaction::{Write, WriteConnection, WriteTransaction};
 use crate::store::{
-    Db, StoreMetrics, alerts, endpoint_rows, generations, idempotency, ledger, notifications,
-    spendings, standings, webhooks,
+    Db, StoreMetrics, activities, alerts, endpoint_rows, generations, idempotency, ledger, mails,
+    notifications, spendings, standings, webhooks,
 };
 
 /// What the rules of a batch need beside the rows.
@@ -64,6 +65,8 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 /// The writer, to be run as a task of its own until its queue is closed.
 pub(crate) struct Writer {
     pub(crate) db: Db,
+    /// Seals the mail that it writes.
+    pub(crate) mail_key: Arc<PurposeKey>,
     pub(crate) rules: Rules,
     pub(crate) queue: mpsc::Receiver<Unit>,
     pub(crate) batch_max: usize,
@@ -136,7 +139,7 @@ impl Writer {
         let mut batch = Batch::new(snapshot, &next_id, by);
         let answers = units.iter().map(|unit| Answer::decide(unit, &mut batch)).collect();
         let changes = batch.into_changes();
-        save(&mut transaction, &changes, rules.node).await?;
+        save(&mut transaction, &changes, rules.node, &self.mail_key).await?;
         transaction.commit().await?;
         Ok((answers, changes))
     }
@@ -348,6 +351,7 @@ async fn save(
     transaction: &mut WriteTransaction<'_>,
     changes: &Changes,
     node: NodeId,
+    mail_key: &PurposeKey,
 ) -> Result<(), StoreError> {
     let inserted: Vec<_> =
         changes.inserted.iter().map(|generation| generations::inserted(generation, node)).collect();
@@ -392,6 +396,9 @@ async fn save(
         .collect();
     let deleted: Vec<_> =
         changes.deleted.iter().map(|(account_id, id)| generations::key(*account_id, *id)).collect();
+    let done: Vec<_> = changes.activities.iter().map(activities::activity_out).collect();
+    let mailed: Vec<_> =
+        changes.mails.iter().map(|mail| mails::owner_mail_out(mail, mail_key)).collect();
     let writes = [
         Write::new(&generations::INSERT, &inserted),
         Write::new(&generations::UPDATE, &updated),
@@ -407,6 +414,7 @@ async fn save(
         Write::new(&webhooks::UPDATE_ENDPOINTS, &endpoints),
         Write::new(&notifications::INSERT, &told),
         Write::new(&alerts::UPSERT, &alerts),
+        Write::new(&activities::INSERT, &done),
         // Last: it may have ended in this very batch.
         Write::new(&generations::DELETE, &deleted),
     ];
@@ -414,6 +422,7 @@ async fn save(
     // As many rows as there are, which is why they are not among the others. What was answered
     // about a generation may hold its prompt and its files.
     transaction.execute(&webhooks::QUEUE_PENDING, &disabled).await?;
+    transaction.execute(&mails::INSERT_FOR_OWNERS, &mailed).await?;
     transaction.execute(&idempotency::FORGET_DELETED, &deleted).await?;
     Ok(())
 }

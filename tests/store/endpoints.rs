@@ -20,7 +20,7 @@ use babysea::ids::SystemIds;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::support::{TRIES_MAX, TestStore, at, completed};
+use crate::support::{TRIES_MAX, TestStore, at, by, completed};
 
 on_both!(
     an_endpoint_is_stored_as_it_was_made,
@@ -86,10 +86,10 @@ async fn the_number_of_endpoints_is_bounded(test: TestStore) {
     let endpoint = test.endpoint(account_id, &EventName::DEFAULT).await;
     let mut next = endpoint.clone();
     next.state.id = EndpointId(SystemIds.next());
-    let refused = test.store.create_endpoint(next.clone(), 1).await.unwrap();
+    let refused = test.store.create_endpoint(next.clone(), 1, by(0)).await.unwrap();
     assert_eq!(refused, Err(EndpointRefusal::TooMany(1)));
     next.state.account_id = AccountId(SystemIds.next());
-    let refused = test.store.create_endpoint(next, 10).await.unwrap();
+    let refused = test.store.create_endpoint(next, 10, by(0)).await.unwrap();
     assert_eq!(refused, Err(EndpointRefusal::UnknownAccount));
     test.finish().await;
 }
@@ -98,18 +98,18 @@ async fn an_endpoint_belongs_to_its_account(test: TestStore) {
     let (owner, other) = (test.account("1").await, test.account("1").await);
     let id = test.endpoint(owner, &EventName::DEFAULT).await.state.id;
     assert!(test.store.find_endpoint(other, id).await.unwrap().is_none());
-    assert!(!test.store.disable_endpoint(other, id, at(1)).await.unwrap());
-    assert!(!test.store.edit_endpoint(other, id, &EventName::DEFAULT).await.unwrap());
-    let enabled = test.store.enable_endpoint(other, id, enabling(1, false)).await.unwrap();
+    assert!(!test.store.disable_endpoint(other, id, by(1)).await.unwrap());
+    assert!(!test.store.edit_endpoint(other, id, &EventName::DEFAULT, by(0)).await.unwrap());
+    let enabled = test.store.enable_endpoint(other, id, enabling(1, false), by(0)).await.unwrap();
     assert_eq!(enabled, Err(EndpointRefusal::UnknownEndpoint));
     let secret = SecretString::from("whsec_other");
-    assert!(!test.store.rotate_endpoint_secret(other, id, secret, None).await.unwrap());
-    assert!(!test.store.delete_endpoint(other, id).await.unwrap());
+    assert!(!test.store.rotate_endpoint_secret(other, id, secret, None, by(0)).await.unwrap());
+    assert!(!test.store.delete_endpoint(other, id, by(0)).await.unwrap());
     let found = test.store.find_endpoint_owner_any_account(id).await.unwrap();
     assert_eq!(found, Some(owner));
     test.processing(owner).await;
-    assert!(test.store.delete_endpoint(owner, id).await.unwrap(), "with its deliveries");
-    assert!(!test.store.delete_endpoint(owner, id).await.unwrap());
+    assert!(test.store.delete_endpoint(owner, id, by(0)).await.unwrap(), "with its deliveries");
+    assert!(!test.store.delete_endpoint(owner, id, by(0)).await.unwrap());
     assert_eq!(test.store.find_endpoint_owner_any_account(id).await.unwrap(), None);
     test.finish().await;
 }
@@ -144,7 +144,7 @@ async fn a_disabled_endpoint_keeps_its_events_and_sends_them_when_told(test: Tes
     let generation = test.processing(account_id).await;
     let due = async || test.store.list_due_endpoints_any_account(at(100), None, 10).await.unwrap();
     assert_eq!(due().await, [(account_id, id)]);
-    assert!(test.store.disable_endpoint(account_id, id, at(2)).await.unwrap());
+    assert!(test.store.disable_endpoint(account_id, id, by(2)).await.unwrap());
     test.advance(&generation, vec![completed(1)]).await.unwrap();
     assert!(due().await.is_empty());
     assert_eq!(statuses(&test, account_id, id).await, [DeliveryStatus::Queued; 2]);
@@ -173,7 +173,7 @@ async fn a_disabled_endpoint_keeps_its_events_and_sends_them_when_told(test: Tes
 async fn what_was_queued_for_too_long_expires(test: TestStore) {
     let account_id = test.account("1").await;
     let id = test.endpoint(account_id, &EventName::DEFAULT).await.state.id;
-    test.store.disable_endpoint(account_id, id, at(0)).await.unwrap();
+    test.store.disable_endpoint(account_id, id, by(0)).await.unwrap();
     let first = test.processing(account_id).await;
     let second = test.processing(account_id).await;
     test.advance(&first, vec![completed(1)]).await.unwrap();
@@ -224,7 +224,7 @@ async fn a_delivery_and_a_time_are_replayed_as_new_deliveries(test: TestStore) {
 async fn more_than_a_page_is_sent_again_in_order(test: TestStore) {
     let account_id = test.account("1000").await;
     let id = test.endpoint(account_id, &[EventName::GenerationStarted]).await.state.id;
-    test.store.disable_endpoint(account_id, id, at(0)).await.unwrap();
+    test.store.disable_endpoint(account_id, id, by(0)).await.unwrap();
     let all = (0..501).map(async |_| test.processing(account_id).await);
     futures_util::future::join_all(all).await;
     test.clock.set(at(100));
@@ -265,7 +265,7 @@ async fn an_endpoint_that_failed_is_probed_with_the_oldest_event_after_its_coold
     assert_eq!(notified[0].kind, NotificationKind::WebhookDisabled);
     assert_eq!(notified[0].data, told[0].data);
     let enable = async |seconds, force| {
-        test.store.enable_endpoint(account_id, id, enabling(seconds, force)).await.unwrap()
+        test.store.enable_endpoint(account_id, id, enabling(seconds, force), by(0)).await.unwrap()
     };
     let early = enable(69, false).await.unwrap_err();
     let until = at(70);
@@ -473,7 +473,8 @@ async fn fifteen_exhausted_deliveries_in_a_row_disable_an_endpoint(test: TestSto
         let outcome = exhaust(&test, account_id, id).await;
         assert_eq!(outcome.endpoint_enabled, number < 15, "after {number}");
     }
-    let enabled = test.store.enable_endpoint(account_id, id, enabling(1000, false)).await.unwrap();
+    let enabled =
+        test.store.enable_endpoint(account_id, id, enabling(1000, false), by(0)).await.unwrap();
     assert_eq!(enabled, Ok(()));
     let endpoint = test.store.find_endpoint(account_id, id).await.unwrap().unwrap();
     assert_eq!((endpoint.state.enabled, endpoint.state.exhausted_in_a_row), (true, 0));

@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use providers::name::ProviderName::{SandboxInline, SandboxPolling};
 
-use crate::support::{TestStore, at, attempt, completed, new, taken};
+use crate::support::{TestStore, at, attempt, by, completed, new, taken};
 
 on_both!(
     requests_are_kept_and_counted_into_their_days,
@@ -116,7 +116,7 @@ async fn deleting_a_key_removes_its_requests_and_keeps_what_was_counted(test: Te
     let (gone, stays) = (key(&test, account).await, key(&test, account).await);
     let batch = [&gone, &gone, &stays].map(|key| request(key, at(0), 200)).to_vec();
     test.store.log_requests(batch).await.unwrap();
-    assert!(test.store.delete_key(account, gone.id).await.unwrap());
+    assert!(test.store.delete_key(account, gone.id, by(0)).await.unwrap());
     assert_eq!((rows(&test).await, total(&test, account).await), (1, 3));
     test.finish().await;
 }
@@ -124,7 +124,7 @@ async fn deleting_a_key_removes_its_requests_and_keeps_what_was_counted(test: Te
 async fn a_request_of_a_deleted_key_is_only_counted(test: TestStore) {
     let account = test.account("1").await;
     let (gone, stays) = (key(&test, account).await, key(&test, account).await);
-    assert!(test.store.delete_key(account, gone.id).await.unwrap());
+    assert!(test.store.delete_key(account, gone.id, by(0)).await.unwrap());
     let batch = [&gone, &stays].map(|key| request(key, at(0), 200)).to_vec();
     test.store.log_requests(batch).await.unwrap();
     assert_eq!((rows(&test).await, total(&test, account).await), (1, 2));

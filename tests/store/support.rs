@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actors::account::{Account, AccountKind, Plan, PlanLimits, Plans};
+use actors::activity::{Actor, By};
 use actors::batch::{Advance, AdvanceRefusal};
 use actors::catalogue::PriceSource;
 use actors::generation::{
     AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, StoredFile,
 };
-use actors::id::{AccountId, GenerationId, NodeId};
+use actors::id::{AccountId, ActivityId, GenerationId, NodeId};
 use actors::money::Credits;
 use actors::ports::{AccountStore, GenerationStore, Grant, IdSource};
 use actors::webhook::{DeliveryPolicy, EventName, FileUrls, WebhookEndpoint};
@@ -38,6 +39,11 @@ pub(crate) const TRIES_MAX: u32 = 5;
 /// Seconds after a start that is the same in every test.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+}
+
+/// What the system does then.
+pub(crate) fn by(seconds: i64) -> By {
+    By { actor: Actor::System, id: ActivityId(SystemIds.next()), at: at(seconds) }
 }
 
 pub(crate) fn credits(text: &str) -> Credits {
@@ -169,6 +175,22 @@ impl TestStore {
     /// Another pool on the same database.
     pub(crate) async fn connect(&self) -> Db {
         Db::connect(&self.database, 1).await.unwrap()
+    }
+
+    /// Arranges by SQL what no unit of work does.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        match &self.db {
+            Db::Sqlite(pool) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
+            Db::Postgres(pool) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
+        }
+    }
+
+    /// Asks the database for a number.
+    pub(crate) async fn count(&self, question: &'static str) -> i64 {
+        match &self.db {
+            Db::Sqlite(pool) => sqlx::query_scalar(question).fetch_one(pool).await.unwrap(),
+            Db::Postgres(pool) => sqlx::query_scalar(question).fetch_one(pool).await.unwrap(),
+        }
     }
 
     /// An account with this much credit.

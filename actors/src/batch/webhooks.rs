@@ -3,9 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use crate::activity::{Actor, By, Deed, NewActivity};
 use crate::batch::{Batch, DeliveryTried, EndpointFault, Try, TryOutcome};
 use crate::generation::Generation;
-use crate::id::{AccountId, DeliveryId, EndpointId, GenerationId, NotificationId};
+use crate::id::{
+    AccountId, ActivityId, DeliveryId, EndpointId, GenerationId, MailId, NotificationId,
+};
+use crate::mail::{Mail, OwnerMail};
 use crate::notification::{Notification, NotificationKind};
 use crate::webhook::endpoint::{DisableReason, EndpointState};
 use crate::webhook::{DeliveryStatus, EventName, WebhookDelivery, generation_data};
@@ -85,6 +89,10 @@ impl Batch<'_> {
         self.changes.disabled.push((account_id, endpoint.id, at));
         let data = disabled_data(endpoint, reason);
         self.notify(account_id, NotificationKind::WebhookDisabled, data.clone(), at);
+        let deed = Deed::webhook(reason.action(), endpoint.id, Some(reason.as_str()));
+        self.log(account_id, deed, at);
+        let (id, why) = (endpoint.id.to_string(), reason.as_str().replace('_', " "));
+        self.mail_owner(account_id, Mail::WebhookDisabled { endpoint: id, reason: why }, at);
         let event = EventName::WebhookDisabled;
         let news = News { account_id, event, generation_id: None, data, at };
         let others = self.subscribed(account_id, event);
@@ -164,6 +172,19 @@ impl Batch<'_> {
             created_at,
             read_at: None,
         });
+    }
+}
+
+impl Batch<'_> {
+    /// Notes what this server did in an account's log.
+    pub(super) fn log(&mut self, account_id: AccountId, deed: Deed, at: DateTime<Utc>) {
+        let by = By { actor: Actor::System, id: ActivityId((self.next_id)()), at };
+        self.changes.activities.push(NewActivity { account_id, by, deed });
+    }
+
+    pub(super) fn mail_owner(&mut self, account_id: AccountId, mail: Mail, at: DateTime<Utc>) {
+        let id = MailId((self.next_id)());
+        self.changes.mails.push(OwnerMail { id, account_id, mail, at });
     }
 }
 

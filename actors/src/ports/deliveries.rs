@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use crate::activity::By;
 use crate::alert::{AlertSettings, Alerts};
 use crate::batch::Try;
 use crate::id::{AccountId, DeliveryId, EndpointId, NotificationId};
@@ -213,5 +214,6 @@ pub trait NotificationStore: Send + Sync {
         &self,
         account_id: AccountId,
         settings: AlertSettings,
+        by: By,
     ) -> Result<bool, StoreError>;
 }

@@ -96,6 +96,16 @@ impl DisableReason {
         }
     }
 
+    /// What it is called in an account's log (`spec/dashboard.md` 5.3).
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::Quarantined => "quarantined",
+            Self::Owner | Self::Failing | Self::FailingTooLong | Self::Gone | Self::ProbeFailed => {
+                "disabled"
+            }
+        }
+    }
+
     /// Reads that text.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)

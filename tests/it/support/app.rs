@@ -26,6 +26,8 @@ pub struct TestApp {
     /// The Full Access key of the first account.
     pub key: String,
     pub account_id: String,
+    /// What makes the first owner, while there is nobody.
+    pub first_link: Option<String>,
     pub client: Client,
     settings: Vec<(String, String)>,
     child: Child,
@@ -107,6 +109,7 @@ impl TestApp {
             operator_url: text("operator_url"),
             key: text("apikey"),
             account_id: text("account_id"),
+            first_link: ready["first_link"].as_str().map(str::to_owned),
             client: Client::new(),
             settings: all,
             child,
@@ -144,6 +147,7 @@ impl TestApp {
         self.child = child;
         self.url = ready["url"].as_str().unwrap().to_owned();
         self.operator_url = ready["operator_url"].as_str().unwrap_or_default().to_owned();
+        self.first_link = ready["first_link"].as_str().map(str::to_owned);
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
