@@ -1,6 +1,7 @@
 //! The composition root: settings in, a running server out.
 
 mod engine;
+mod keeping;
 mod lock;
 
 use std::io::Write as _;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use actix_rt::Arbiter;
 use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
+use actors::file_urls::FileUrls;
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
@@ -22,7 +24,6 @@ use actors::ports::{
 use actors::provider_health::ProviderHealth;
 use actors::system::System;
 use actors::watchers::Watchers;
-use actors::webhook::FileUrls;
 use anyhow::Context;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -50,9 +51,10 @@ use crate::identity::{self, CreatedKey};
 use crate::ids::SystemIds;
 use crate::input_files::InputFiles;
 use crate::metrics::{self, Metrics};
+use crate::moderation::Moderation;
 use crate::outputs::Outputs;
 use crate::rate_limit::RateLimits;
-use crate::request_log::{self, RequestLog, RequestLogParts};
+use crate::request_log::{RequestLog, RequestLogParts};
 use crate::secrets::{MasterKey, Purpose};
 use crate::storage_probe::StorageProbe;
 use crate::store::server_lock::DatabaseLock;
@@ -70,8 +72,6 @@ const EXPIRE_INTERVAL: Duration = Duration::from_secs(60);
 const EXPIRE_PAGE: u32 = 1000;
 /// Most attempts that are read back at start: far more than it takes to judge every provider.
 const ATTEMPTS_MAX: u32 = 100_000;
-/// How often requests that are too old are removed from the log.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// How long the writer may take for what is queued when everybody else has stopped.
 const WRITER_END: Duration = Duration::from_secs(10);
 
@@ -160,7 +160,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let listener = listen(config.server.listen)?;
     let address = listener.local_addr()?;
     let url = config.server.public_url(address).as_str().trim_end_matches('/').to_owned();
-    let files = FileUrls { base: url.clone() };
+    let files_key = master_key.derive(Purpose::OutputUrls).mac(b"files");
+    let files = FileUrls::new(url.clone(), &files_key, config.retention.kept);
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdSource>) =
         (Arc::new(SystemClock), Arc::new(SystemIds));
     let node = NodeId(ids.next());
@@ -187,12 +188,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let first_key = identity::bootstrap(&identity::Context::new(store.clone(), config)).await?;
 
     let store = Arc::new(store);
-    let folder_key = master_key.derive(Purpose::OutputFolders);
-    let outputs = Arc::new(Outputs::local(
-        &config.storage.outputs_dir(),
-        folder_key,
-        engine::services::downloads(config)?,
-    )?);
+    let downloads = engine::services::downloads(config)?;
+    let outputs = Arc::new(Outputs::open(&config.outputs, downloads)?);
     let providers = Providers::new(config, &master_key, &clock)?;
     let offering = Arc::new(Offering::new(
         Arc::clone(&catalogue),
@@ -281,6 +278,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             &config.input_files,
             Policy::FILE.or_private(config.webhooks.allow_private_targets),
         )?,
+        moderation: Moderation::new(config.moderation.as_ref())?,
         watchers: watchers.clone(),
         streams: Streams::new(StreamLimits {
             streams_max: config.events.streams_max,
@@ -302,7 +300,22 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             Arc::clone(&clock),
             TimeDelta::from_std(config.webhooks.queue_kept)?,
         )),
-        actix_rt::spawn(forget_requests(Arc::clone(&store), config.request_log.keep_max, clock)),
+        actix_rt::spawn(keeping::forget_requests(
+            Arc::clone(&store),
+            config.request_log.keep_max,
+            Arc::clone(&clock),
+        )),
+        actix_rt::spawn(keeping::clear(
+            system.engine().clone(),
+            Arc::clone(&store),
+            config.retention,
+        )),
+        actix_rt::spawn(keeping::remove_orphans(
+            outputs,
+            Arc::clone(&store),
+            clock,
+            config.retention,
+        )),
     ];
     Ok(Running {
         address,
@@ -530,18 +543,6 @@ async fn forget_expired(store: Arc<dyn IdempotencyStore>, clock: Arc<dyn Clock>)
                 }
             }
         }
-    }
-}
-
-/// Removes what is too old from the log of requests.
-async fn forget_requests(store: Arc<Store>, keep_max: Duration, clock: Arc<dyn Clock>) {
-    loop {
-        match request_log::forget_old(&*store, keep_max, clock.now()).await {
-            Ok(0) => {}
-            Ok(forgotten) => tracing::info!(forgotten, "old requests were removed from the log"),
-            Err(error) => tracing::warn!(%error, "old requests were not removed from the log"),
-        }
-        sleep(PRUNE_INTERVAL).await;
     }
 }
 

@@ -259,7 +259,7 @@ impl OperatorCommand {
             Self::Secrets(_) => unreachable!("it is run before"),
             Self::Credit(command) => command.run(context).await,
             Self::Ledger(command) => command.run(context).await,
-            Self::Generation(command) => command.run(context, config).await,
+            Self::Generation(command) => command.run(context).await,
             Self::Audit => audit::run(context, config).await,
         }
     }

@@ -5,9 +5,12 @@
 //! once below, with its type and range beside it; what is in a source and not read here is
 //! unknown and refused. All problems are reported together, each with where it came from.
 
+mod moderation;
+mod outputs;
 mod providers;
 mod proxies;
 mod reader;
+mod retention;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -22,9 +25,12 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+pub use self::moderation::{ModerationConfig, OnFailure};
+pub use self::outputs::{BucketConfig, OutputsConfig};
 pub use self::providers::{CloudflareConfig, FalConfig, ProvidersConfig, ReplicateConfig};
 pub use self::proxies::TrustedProxies;
 use self::reader::Reader;
+pub use self::retention::RetentionConfig;
 
 /// Every setting with its default and what it is for.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -39,11 +45,14 @@ pub struct Config {
     pub server: ServerConfig,
     pub operator: OperatorConfig,
     pub storage: StorageConfig,
+    pub outputs: OutputsConfig,
     pub writer: WriterConfig,
     pub auth: AuthConfig,
     pub generation: GenerationConfig,
     pub webhooks: WebhooksConfig,
     pub input_files: InputFilesConfig,
+    /// Absent: nobody is asked.
+    pub moderation: Option<ModerationConfig>,
     pub provider_health: HealthRules,
     pub events: EventsConfig,
     pub sandbox: SandboxConfig,
@@ -51,6 +60,7 @@ pub struct Config {
     pub catalogue: CatalogueConfig,
     pub limits: LimitsConfig,
     pub request_log: RequestLogConfig,
+    pub retention: RetentionConfig,
     pub plans: Plans,
     pub secrets: SecretsConfig,
     pub log: LogConfig,
@@ -246,14 +256,18 @@ impl Config {
         overrides: &Overrides,
     ) -> Result<Self, ConfigProblems> {
         let mut reader = Reader::new(file, environment, overrides)?;
+        let storage = StorageConfig::read(&mut reader);
+        let webhooks = WebhooksConfig::read(&mut reader);
         let config = Self {
             server: ServerConfig::read(&mut reader),
             operator: OperatorConfig::read(&mut reader),
-            storage: StorageConfig::read(&mut reader),
+            outputs: OutputsConfig::read(&mut reader, storage.data_dir.join("outputs")),
+            storage,
             writer: WriterConfig::read(&mut reader),
             auth: AuthConfig::read(&mut reader),
             generation: GenerationConfig::read(&mut reader),
-            webhooks: WebhooksConfig::read(&mut reader),
+            moderation: ModerationConfig::read(&mut reader, webhooks.allow_private_targets),
+            webhooks,
             input_files: InputFilesConfig::read(&mut reader),
             provider_health: HealthRules {
                 window: reader.millis("provider_health.window_ms", 1000..=DAY_MS),
@@ -277,6 +291,7 @@ impl Config {
                 queue_max: reader.integer("request_log.queue_max", 1..=10_000_000),
                 keep_max: reader.millis("request_log.keep_max_ms", 1000..=366 * DAY_MS),
             },
+            retention: RetentionConfig::read(&mut reader),
             plans: Plans::new(|plan| plan_limits(&mut reader, plan)),
             secrets: SecretsConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
@@ -374,11 +389,6 @@ impl StorageConfig {
             database_connections: reader.integer("storage.database_connections", 1..=1000),
             data_dir,
         }
-    }
-
-    /// Where outputs are kept.
-    pub fn outputs_dir(&self) -> PathBuf {
-        self.data_dir.join("outputs")
     }
 }
 

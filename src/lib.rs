@@ -12,6 +12,7 @@ pub mod telemetry;
 pub mod address_guard;
 pub mod catalogue_file;
 pub mod input_files;
+pub mod moderation;
 pub mod outputs;
 pub mod storage_probe;
 pub mod webhook_sender;

@@ -43,8 +43,8 @@ pub enum Purpose {
     IpHash,
     /// Signing what the sandbox calls back with.
     SandboxCallbacks,
-    /// The unguessable part of the addresses of outputs.
-    OutputFolders,
+    /// Signing the addresses of outputs.
+    OutputUrls,
 }
 
 impl Purpose {
@@ -56,7 +56,7 @@ impl Purpose {
             Self::KeyCache => b"key-cache",
             Self::IpHash => b"ip-hash",
             Self::SandboxCallbacks => b"sandbox-callbacks",
-            Self::OutputFolders => b"output-folders",
+            Self::OutputUrls => b"output-urls",
         }
     }
 }

@@ -35,5 +35,6 @@ mod endpoints;
 mod generations;
 mod keys;
 mod request_log;
+mod retention;
 mod schema;
 mod support;

@@ -7,20 +7,22 @@ use std::time::Duration;
 use actors::account::{Account, AccountKind, Plan, PlanLimits, Plans};
 use actors::batch::{Advance, AdvanceRefusal};
 use actors::catalogue::PriceSource;
+use actors::file_urls::FileUrls;
 use actors::generation::{
     AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, StoredFile,
 };
 use actors::id::{AccountId, GenerationId, NodeId};
 use actors::money::Credits;
 use actors::ports::{AccountStore, GenerationStore, Grant, IdSource};
-use actors::webhook::{DeliveryPolicy, EventName, FileUrls, WebhookEndpoint};
+use actors::retention::Retention;
+use actors::webhook::{DeliveryPolicy, EventName, WebhookEndpoint};
 use babysea::config::{Config, Database, Overrides};
 use babysea::identity::{Context, NewEndpoint, create_endpoint};
 use babysea::ids::SystemIds;
 use babysea::secrets::MasterKey;
 use babysea::store::audit::{Finding, audit};
 use babysea::store::{Db, Store, StoreMetrics, StoreParts};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::metrics::histogram::Histogram;
 use providers::clock::Clock;
 use providers::name::ProviderName;
@@ -34,6 +36,9 @@ use crate::content::Told;
 
 /// Tries that the policy of these tests allows.
 pub(crate) const TRIES_MAX: u32 = 5;
+/// As long as the plans say.
+pub(crate) const KEPT: Retention =
+    Retention { files_max: TimeDelta::MAX, records_max: TimeDelta::MAX };
 
 /// Seconds after a start that is the same in every test.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
@@ -119,7 +124,7 @@ impl TestStore {
             node,
             master_key: Arc::new(MasterKey::load(&config).unwrap()),
             ids: Arc::new(SystemIds),
-            files: FileUrls { base: "https://files.test".to_owned() },
+            files: FileUrls::new("https://files.test".to_owned(), &[7; 32], KEPT),
             plans: plans(),
             policy: DeliveryPolicy {
                 waits: vec![Duration::from_secs(1); TRIES_MAX as usize],
@@ -169,6 +174,22 @@ impl TestStore {
     /// Another pool on the same database.
     pub(crate) async fn connect(&self) -> Db {
         Db::connect(&self.database, 1).await.unwrap()
+    }
+
+    /// Arranges by SQL what no unit of work does.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        match self.connect().await {
+            Db::Sqlite(pool) => drop(sqlx::query(statement).execute(&pool).await.unwrap()),
+            Db::Postgres(pool) => drop(sqlx::query(statement).execute(&pool).await.unwrap()),
+        }
+    }
+
+    /// Asks for a number.
+    pub(crate) async fn count(&self, question: &'static str) -> i64 {
+        match self.connect().await {
+            Db::Sqlite(pool) => sqlx::query_scalar(question).fetch_one(&pool).await.unwrap(),
+            Db::Postgres(pool) => sqlx::query_scalar(question).fetch_one(&pool).await.unwrap(),
+        }
     }
 
     /// An account with this much credit.
