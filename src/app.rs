@@ -1,6 +1,7 @@
 //! The composition root: settings in, a running server out.
 
 mod engine;
+mod keeping;
 mod lock;
 mod people;
 
@@ -13,6 +14,7 @@ use actix_rt::Arbiter;
 use actix_web::dev::ServerHandle;
 use actors::catalogue::Catalogue;
 use actix_web::{HttpServer, web};
+use actors::file_urls::FileUrls;
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
@@ -22,7 +24,6 @@ use actors::ports::{DeliveryListener, GenerationStore, IdSource, IdempotencyStor
 use actors::router::Router;
 use actors::system::System;
 use actors::watchers::Watchers;
-use actors::webhook::FileUrls;
 use anyhow::Context;
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -53,9 +54,10 @@ use crate::identity::{self, CreatedKey};
 use crate::ids::SystemIds;
 use crate::input_files::InputFiles;
 use crate::metrics::{self, Metrics};
+use crate::moderation::Moderation;
 use crate::outputs::Outputs;
 use crate::rate_limit::RateLimits;
-use crate::request_log::{self, RequestLog, RequestLogParts};
+use crate::request_log::{RequestLog, RequestLogParts};
 use crate::routing_memory;
 use crate::secrets::{MasterKey, Purpose};
 use crate::storage_probe::StorageProbe;
@@ -73,8 +75,6 @@ const FORGET_PAGE: u32 = 1000;
 /// How often events are let go of that were kept for too long, and how many at once.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(60);
 const EXPIRE_PAGE: u32 = 1000;
-/// How often requests that are too old are removed from the log.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// How long the writer may take for what is queued when everybody else has stopped.
 const WRITER_END: Duration = Duration::from_secs(10);
 
@@ -163,7 +163,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let listener = listen(config.server.listen)?;
     let address = listener.local_addr()?;
     let url = config.server.public_url(address).as_str().trim_end_matches('/').to_owned();
-    let files = FileUrls { base: url.clone() };
+    let files_key = master_key.derive(Purpose::OutputUrls).mac(b"files");
+    let files = FileUrls::new(url.clone(), &files_key, config.retention.kept);
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdSource>) =
         (Arc::new(SystemClock), Arc::new(SystemIds));
     let node = NodeId(ids.next());
@@ -190,12 +191,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let first_key = identity::bootstrap(&identity::Context::new(store.clone(), config)).await?;
 
     let store = Arc::new(store);
-    let folder_key = master_key.derive(Purpose::OutputFolders);
-    let outputs = Arc::new(Outputs::local(
-        &config.storage.outputs_dir(),
-        folder_key,
-        engine::services::downloads(config)?,
-    )?);
+    let downloads = engine::services::downloads(config)?;
+    let outputs = Arc::new(Outputs::open(&config.outputs, downloads)?);
     let providers = Providers::new(config, &master_key, &clock)?;
     providers.announce_stand_ins();
     let offering = Arc::new(offering(config, &catalogue, &providers));
@@ -297,6 +294,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             &config.input_files,
             Policy::FILE.or_private(config.webhooks.allow_private_targets),
         )?,
+        moderation: Moderation::new(config.moderation.as_ref())?,
         watchers: watchers.clone(),
         streams: Streams::new(StreamLimits {
             streams_max: config.events.streams_max,
@@ -333,7 +331,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             Arc::clone(&clock),
             TimeDelta::from_std(config.webhooks.queue_kept)?,
         )),
-        actix_rt::spawn(forget_requests(
+        actix_rt::spawn(keeping::forget_requests(
             Arc::clone(&store),
             config.request_log.keep_max,
             Arc::clone(&clock),
@@ -349,6 +347,17 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             sessions.into_inner(),
             Arc::clone(&store),
             Arc::clone(&clock),
+        )),
+        actix_rt::spawn(keeping::clear(
+            system.engine().clone(),
+            Arc::clone(&store),
+            config.retention,
+        )),
+        actix_rt::spawn(keeping::remove_orphans(
+            outputs,
+            Arc::clone(&store),
+            clock,
+            config.retention,
         )),
     ];
     Ok(Running {
@@ -634,18 +643,6 @@ async fn keep_routing(routing: Routing, store: Arc<Store>, interval: Duration) {
     loop {
         sleep(interval).await;
         routing.keep(&store).await;
-    }
-}
-
-/// Removes what is too old from the log of requests.
-async fn forget_requests(store: Arc<Store>, keep_max: Duration, clock: Arc<dyn Clock>) {
-    loop {
-        match request_log::forget_old(&*store, keep_max, clock.now()).await {
-            Ok(0) => {}
-            Ok(forgotten) => tracing::info!(forgotten, "old requests were removed from the log"),
-            Err(error) => tracing::warn!(%error, "old requests were not removed from the log"),
-        }
-        sleep(PRUNE_INTERVAL).await;
     }
 }
 

@@ -284,6 +284,8 @@ impl Identified {
 #[derive(Debug)]
 pub struct Authorized<S> {
     pub key: Arc<ApiKey>,
+    /// That of its account.
+    pub plan: Plan,
     /// When the checks were passed; also the last use of the key.
     pub at: DateTime<Utc>,
     /// What counting it took.
@@ -324,7 +326,8 @@ impl<S: RequiredScope> FromRequest for Authorized<S> {
             let caller = auth.authenticate(header, client).await?;
             Identified::note(&request, &caller);
             let taken = auth.admit(&caller, S::SCOPE)?;
-            Ok(Self { key: caller.key, at: caller.at, taken, scope: PhantomData })
+            let Caller { key, plan, at, .. } = caller;
+            Ok(Self { key, plan, at, taken, scope: PhantomData })
         }
         .boxed_local()
     }

@@ -6,10 +6,13 @@
 //! unknown and refused. All problems are reported together, each with where it came from.
 
 mod mail;
+mod moderation;
+mod outputs;
 mod people;
 mod providers;
 mod proxies;
 mod reader;
+mod retention;
 mod routing;
 
 use std::ffi::OsString;
@@ -30,6 +33,9 @@ pub use self::providers::{CloudflareConfig, FalConfig, ProvidersConfig, Replicat
 pub use self::proxies::TrustedProxies;
 use self::reader::Reader;
 pub use self::routing::RoutingConfig;
+pub use self::moderation::{ModerationConfig, OnFailure};
+pub use self::outputs::{BucketConfig, OutputsConfig};
+pub use self::retention::RetentionConfig;
 
 /// Every setting with its default and what it is for.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -44,6 +50,7 @@ pub struct Config {
     pub server: ServerConfig,
     pub operator: OperatorConfig,
     pub storage: StorageConfig,
+    pub outputs: OutputsConfig,
     pub writer: WriterConfig,
     pub auth: AuthConfig,
     pub people: PeopleConfig,
@@ -52,12 +59,15 @@ pub struct Config {
     pub webhooks: WebhooksConfig,
     pub input_files: InputFilesConfig,
     pub routing: RoutingConfig,
+    /// Absent: nobody is asked.
+    pub moderation: Option<ModerationConfig>,
     pub events: EventsConfig,
     pub sandbox: SandboxConfig,
     pub providers: ProvidersConfig,
     pub catalogue: CatalogueConfig,
     pub limits: LimitsConfig,
     pub request_log: RequestLogConfig,
+    pub retention: RetentionConfig,
     pub plans: Plans,
     pub secrets: SecretsConfig,
     pub log: LogConfig,
@@ -253,16 +263,20 @@ impl Config {
         overrides: &Overrides,
     ) -> Result<Self, ConfigProblems> {
         let mut reader = Reader::new(file, environment, overrides)?;
+        let storage = StorageConfig::read(&mut reader);
+        let webhooks = WebhooksConfig::read(&mut reader);
         let config = Self {
             server: ServerConfig::read(&mut reader),
             operator: OperatorConfig::read(&mut reader),
-            storage: StorageConfig::read(&mut reader),
+            outputs: OutputsConfig::read(&mut reader, storage.data_dir.join("outputs")),
+            storage,
             writer: WriterConfig::read(&mut reader),
             auth: AuthConfig::read(&mut reader),
             people: PeopleConfig::read(&mut reader),
             mail: MailConfig::read(&mut reader),
             generation: GenerationConfig::read(&mut reader),
-            webhooks: WebhooksConfig::read(&mut reader),
+            moderation: ModerationConfig::read(&mut reader, webhooks.allow_private_targets),
+            webhooks,
             input_files: InputFilesConfig::read(&mut reader),
             routing: RoutingConfig::read(&mut reader),
             events: EventsConfig::read(&mut reader),
@@ -282,6 +296,7 @@ impl Config {
                 queue_max: reader.integer("request_log.queue_max", 1..=10_000_000),
                 keep_max: reader.millis("request_log.keep_max_ms", 1000..=366 * DAY_MS),
             },
+            retention: RetentionConfig::read(&mut reader),
             plans: Plans::new(|plan| plan_limits(&mut reader, plan)),
             secrets: SecretsConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
@@ -379,11 +394,6 @@ impl StorageConfig {
             database_connections: reader.integer("storage.database_connections", 1..=1000),
             data_dir,
         }
-    }
-
-    /// Where outputs are kept.
-    pub fn outputs_dir(&self) -> PathBuf {
-        self.data_dir.join("outputs")
     }
 }
 

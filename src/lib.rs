@@ -14,6 +14,7 @@ pub mod catalogue_file;
 mod decimal;
 pub mod input_files;
 mod model_fields;
+pub mod moderation;
 pub mod outputs;
 pub mod storage_probe;
 pub mod webhook_sender;

@@ -18,6 +18,7 @@ use crate::account::{Plans, Standing};
 use crate::activity::NewActivity;
 use crate::alert::Alerts;
 use crate::attempt::Attempt;
+use crate::file_urls::FileUrls;
 use crate::generation::{Event, Generation, Status};
 use crate::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId};
 use crate::idempotency::{Record, RecordKey};
@@ -27,7 +28,7 @@ use crate::money::Credits;
 use crate::notification::Notification;
 use crate::spending::{SpendLimitReached, Spending};
 use crate::webhook::endpoint::{DisableReason, EndpointState};
-use crate::webhook::{DeliveryPolicy, DeliveryStatus, FileUrls, TryResult, WebhookDelivery};
+use crate::webhook::{DeliveryPolicy, DeliveryStatus, TryResult, WebhookDelivery};
 
 /// The rows that a batch starts from. A row that is missing does not exist.
 #[derive(Debug, Default)]
@@ -155,7 +156,8 @@ impl Advance {
             Event::AttemptStarted(_)
             | Event::Accepted { .. }
             | Event::AttemptFailed { .. }
-            | Event::ResultDiscarded { .. } => false,
+            | Event::ResultDiscarded { .. }
+            | Event::FilesRemoved { .. } => false,
         })
     }
 

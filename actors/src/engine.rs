@@ -1,6 +1,7 @@
 //! The door to the actors: what the API, the dashboard and the command line call.
 
 pub mod deletion;
+pub mod retention;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -30,6 +30,7 @@ use crate::engine::{CallbackRefusal, CallbackTarget, Engine};
 use crate::env::{EngineLimits, Env};
 use crate::fakes::provider::FakeProvider;
 use crate::fakes::store::FakeStore;
+use crate::file_urls::FileUrls;
 use crate::generation::{AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, Status};
 use crate::id::{AccountId, EndpointId, GenerationId, NodeId};
 use crate::input::{Input, Route};
@@ -42,6 +43,7 @@ use crate::ports::{
     WebhookSender,
 };
 use crate::router::{Router, RouterRules};
+use crate::retention::Retention;
 use crate::routing::RouteLimits;
 use crate::routing::breaker::BreakerRules;
 use crate::routing::evidence::Memory;
@@ -103,6 +105,12 @@ impl Clock for VirtualClock {
     }
 }
 
+/// What makes URLs.
+pub(crate) fn file_urls() -> FileUrls {
+    let retention = Retention { files_max: TimeDelta::MAX, records_max: TimeDelta::MAX };
+    FileUrls::new("https://files.test".to_owned(), &[7; 32], retention)
+}
+
 /// Keeps files; refuses as often as it is told to.
 #[derive(Default)]
 pub(crate) struct FakeOutputs {
@@ -113,8 +121,7 @@ pub(crate) struct FakeOutputs {
     pub(crate) fetches: Mutex<VecDeque<TakeOverError>>,
 }
 
-#[async_trait]
-impl OutputStore for FakeOutputs {
+impl FakeOutputs {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         let wait = *self.wait.lock().unwrap();
         sleep(wait).await;
@@ -126,7 +133,10 @@ impl OutputStore for FakeOutputs {
         self.files.lock().unwrap().insert(key.to_owned(), bytes);
         Ok(())
     }
+}
 
+#[async_trait]
+impl OutputStore for FakeOutputs {
     /// What is elsewhere holds the text of its URL.
     async fn take_over(
         &self,

@@ -84,6 +84,8 @@ pub enum State {
         outputs: Vec<StoredFile>,
         /// The provider's own running time, where it reports one.
         predict_time: Option<Duration>,
+        /// When the outputs were removed, because they are not kept for longer.
+        files_removed_at: Option<DateTime<Utc>>,
     },
     /// It came to nothing; the credit is back.
     Failed {
@@ -106,7 +108,7 @@ pub enum State {
 /// One stored output. The key is kept, the URL is derived from `server.public_url`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredFile {
-    /// Object key, unguessable.
+    /// Object key.
     pub key: String,
     /// Size in bytes.
     pub bytes: u64,
@@ -244,6 +246,11 @@ pub enum Event {
         /// When.
         at: DateTime<Utc>,
     },
+    /// Its outputs are gone, because they are not kept for longer.
+    FilesRemoved {
+        /// When.
+        at: DateTime<Utc>,
+    },
 }
 
 /// What is known of a submission before it leaves.
@@ -280,11 +287,13 @@ pub enum EventKind {
     Canceled,
     /// See [`Event::ResultDiscarded`].
     ResultDiscarded,
+    /// See [`Event::FilesRemoved`].
+    FilesRemoved,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AttemptStarted,
         Self::Accepted,
         Self::AttemptFailed,
@@ -292,6 +301,7 @@ impl EventKind {
         Self::Failed,
         Self::Canceled,
         Self::ResultDiscarded,
+        Self::FilesRemoved,
     ];
 }
 
@@ -306,13 +316,14 @@ impl Event {
             Self::Failed { .. } => EventKind::Failed,
             Self::Canceled { .. } => EventKind::Canceled,
             Self::ResultDiscarded { .. } => EventKind::ResultDiscarded,
+            Self::FilesRemoved { .. } => EventKind::FilesRemoved,
         }
     }
 }
 
 /// Every legal step: in this status, this fact leads to that status. What is not here is
 /// illegal (`spec/contract.md` 7.1).
-pub const TRANSITIONS: [(Status, EventKind, Status); 16] = {
+pub const TRANSITIONS: [(Status, EventKind, Status); 17] = {
     use EventKind as E;
     use Status::{Canceled, Failed, Pending, Processing, Succeeded};
     [
@@ -330,6 +341,7 @@ pub const TRANSITIONS: [(Status, EventKind, Status); 16] = {
         (Processing, E::Failed, Failed),
         (Processing, E::Canceled, Canceled),
         (Succeeded, E::ResultDiscarded, Succeeded),
+        (Succeeded, E::FilesRemoved, Succeeded),
         (Failed, E::ResultDiscarded, Failed),
         (Canceled, E::ResultDiscarded, Canceled),
     ]
@@ -478,6 +490,29 @@ impl Generation {
         }
     }
 
+    /// Its outputs, as long as they are kept; empty before the end, and when it came to nothing.
+    pub fn kept_files(&self) -> &[StoredFile] {
+        match &self.state {
+            State::Succeeded { outputs, files_removed_at: None, .. } => outputs,
+            State::Succeeded { files_removed_at: Some(_), .. }
+            | State::Pending
+            | State::Processing { .. }
+            | State::Failed { .. }
+            | State::Canceled { .. } => &[],
+        }
+    }
+
+    /// When its outputs were removed, because they are not kept for longer.
+    pub fn files_removed_at(&self) -> Option<DateTime<Utc>> {
+        match self.state {
+            State::Succeeded { files_removed_at, .. } => files_removed_at,
+            State::Pending
+            | State::Processing { .. }
+            | State::Failed { .. }
+            | State::Canceled { .. } => None,
+        }
+    }
+
     /// When somebody must have looked at it again: the end of the open attempt, or the end
     /// of everything. A row past this time is overdue, and its actor is missing.
     pub fn due_at(&self) -> Option<DateTime<Utc>> {
@@ -520,8 +555,13 @@ impl Generation {
                 let attempt = self.pending_attempt(attempt).ok_or(illegal)?;
                 attempt.report_cost(cost);
                 attempt.outcome = AttemptOutcome::Used { at };
-                let completed_at = at;
-                self.state = State::Succeeded { started_at, completed_at, outputs, predict_time };
+                self.state = State::Succeeded {
+                    started_at,
+                    completed_at: at,
+                    outputs,
+                    predict_time,
+                    files_removed_at: None,
+                };
             }
             Event::Failed { failure, at } => {
                 for attempt in self.attempts.iter_mut().filter(|attempt| attempt.is_pending()) {
@@ -549,6 +589,14 @@ impl Generation {
                     | AttemptOutcome::Discarded { .. } => return Err(illegal),
                 }
             }
+            Event::FilesRemoved { at } => match &mut self.state {
+                State::Succeeded { files_removed_at: removed @ None, .. } => *removed = Some(at),
+                State::Succeeded { .. }
+                | State::Pending
+                | State::Processing { .. }
+                | State::Failed { .. }
+                | State::Canceled { .. } => return Err(illegal),
+            },
         }
         debug_assert_eq!(self.status(), to, "apply and TRANSITIONS disagree");
         Ok(())

@@ -8,6 +8,7 @@ pub mod mails;
 pub mod routing;
 pub mod people;
 pub mod teams;
+pub mod retention;
 
 use std::time::Duration;
 
@@ -511,11 +512,9 @@ pub trait GenerationListener: Send + Sync {
 /// Where outputs are kept.
 #[async_trait]
 pub trait OutputStore: Send + Sync {
-    /// Stores a file durably; storing the same key again replaces it.
-    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError>;
-
     /// Takes over a provider's file: fetches it if it is elsewhere, checks what it is, brings it
-    /// into `format` and stores it durably under `key`. Answers its length. May be repeated.
+    /// into `format` and stores it durably under `key`, replacing what is there. Answers its length.
+    /// May be repeated.
     async fn take_over(
         &self,
         key: &str,
@@ -523,8 +522,8 @@ pub trait OutputStore: Send + Sync {
         format: OutputFormat,
     ) -> Result<u64, TakeOverError>;
 
-    /// The unguessable folder of a generation's outputs, always the same for the same id, so
-    /// that storing twice leaves nothing behind.
+    /// The folder of a generation's outputs, always the same for the same id, so that storing
+    /// twice leaves nothing behind.
     fn folder(&self, account_id: AccountId, id: GenerationId) -> String;
     /// Removes everything in a folder; repeating it removes what is left. Answers how many
     /// files it has removed.

@@ -345,22 +345,9 @@ impl WebhookDelivery {
     }
 }
 
-/// Turns the key of a stored file into the URL that customers see.
-#[derive(Debug, Clone)]
-pub struct FileUrls {
-    /// `server.public_url` without a trailing slash.
-    pub base: String,
-}
-
-impl FileUrls {
-    /// The URL of a stored file.
-    pub fn url(&self, key: &str) -> String {
-        format!("{}/files/{key}", self.base)
-    }
-}
-
 /// `webhook_data` of a generation event (`spec/contract.md` 8.2): what is absent is omitted.
-pub fn generation_data(generation: &Generation, files: &FileUrls) -> Value {
+/// `files` are the URLs of its outputs.
+pub fn generation_data(generation: &Generation, files: &[String]) -> Value {
     let mut data = Map::new();
     let mut put = |key: &str, value: Value| data.insert(key.to_owned(), value);
     put("account_id", json!(generation.account_id));
@@ -388,9 +375,8 @@ pub fn generation_data(generation: &Generation, files: &FileUrls) -> Value {
     put("generation_id", json!(generation.id));
     match generation.state() {
         State::Pending | State::Processing { .. } => {}
-        State::Succeeded { outputs, .. } => {
-            let urls: Vec<String> = outputs.iter().map(|file| files.url(&file.key)).collect();
-            put("generation_output_file", json!(urls));
+        State::Succeeded { .. } => {
+            put("generation_output_file", json!(files));
         }
         State::Failed { failure, .. } => {
             put("generation_error", json!(failure.message));

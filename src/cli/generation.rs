@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::cli::output::{Answer, fields, number, table, time, time_or};
 use crate::cli::parse;
-use crate::config::Config;
 use crate::identity::Context;
 
 #[derive(Debug, Subcommand)]
@@ -26,28 +25,22 @@ pub(crate) enum GenerationCommand {
 }
 
 impl GenerationCommand {
-    pub(crate) async fn run(self, context: &Context, config: &Config) -> anyhow::Result<Answer> {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Answer> {
         let Self::Show { id } = self;
         let generation = context.store.find_any_account(id).await?;
         let generation = generation.context("no such generation")?;
-        let base = config.server.public_url(config.server.listen);
-        Ok(Answer::new(document(&generation, base.as_str()), text(&generation)))
+        Ok(Answer::new(document(&generation), text(&generation)))
     }
 }
 
-fn document(generation: &Generation, base: &str) -> Value {
+fn document(generation: &Generation) -> Value {
     let (outputs, failure, predict_time) = match generation.state() {
         State::Succeeded { outputs, predict_time, .. } => (outputs.as_slice(), None, *predict_time),
         State::Failed { failure, .. } => (&[][..], Some(failure), None),
         State::Pending | State::Processing { .. } | State::Canceled { .. } => (&[][..], None, None),
     };
-    let outputs: Vec<Value> = outputs
-        .iter()
-        .map(|file| {
-            let url = format!("{base}files/{}", file.key);
-            json!({ "key": file.key, "bytes": file.bytes, "url": url })
-        })
-        .collect();
+    let outputs: Vec<Value> =
+        outputs.iter().map(|file| json!({ "key": file.key, "bytes": file.bytes })).collect();
     let attempts: Vec<Value> = generation.attempts().iter().map(attempt_document).collect();
     json!({
         "generation_id": generation.id,
@@ -73,6 +66,7 @@ fn document(generation: &Generation, base: &str) -> Value {
         "completed_at": generation.completed_at().map(time),
         "predict_time_ms": predict_time.map(|time| time.as_millis() as u64),
         "outputs": outputs,
+        "files_removed_at": generation.files_removed_at().map(time),
         "attempts": attempts,
     })
 }
@@ -141,6 +135,9 @@ fn text(generation: &Generation) -> String {
             outputs.iter().map(|file| [file.key.clone(), file.bytes.to_string()]).collect();
         text += &table(["OUTPUT", "BYTES"], &rows, "");
         text.push('\n');
+        if let Some(removed_at) = generation.files_removed_at() {
+            text += &format!("Removed at {}\n\n", time(removed_at));
+        }
     }
     let rows: Vec<_> = generation
         .attempts()

@@ -15,6 +15,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use actix_web::web::{Bytes, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use actors::attempt::Attempt;
+use actors::account::Plan;
 use actors::generation::Generation;
 use actors::id::{AccountId, GenerationId};
 use actors::watchers::{Wake, Watcher};
@@ -147,6 +148,7 @@ pub(super) async fn watch_generation(
     let events = Events {
         watcher,
         account_id,
+        plan: caller.plan,
         id,
         sent,
         attempts: asked.is_some_and(|asked| asked.attempts).then(Vec::new),
@@ -182,6 +184,8 @@ struct Events {
     state: Data<AppState>,
     watcher: Watcher,
     account_id: AccountId,
+    /// That of the account when the stream was opened.
+    plan: Plan,
     id: GenerationId,
     /// The id of the last event that the client has heard.
     sent: u8,
@@ -244,7 +248,7 @@ impl Events {
                 "timestamp": timestamp(at),
             });
             if id == END {
-                data["generation"] = show(&self.state, generation);
+                data["generation"] = show(&self.state, self.plan, generation);
             }
             text.push_str(&format!("id: {id}\nevent: {name}\ndata: {data}\n\n"));
         }

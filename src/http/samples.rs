@@ -6,6 +6,7 @@ use std::time::Duration;
 use actors::account::{Account, AccountKind, Plan};
 use actors::catalogue::PriceSource;
 use actors::failure::{Failure, FailureCode};
+use actors::file_urls::FileUrls;
 use actors::generation::{
     AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, StoredFile,
 };
@@ -13,6 +14,7 @@ use actors::id::{AccountId, GenerationId};
 use actors::input::{Input, Route};
 use actors::logged_request::RequestCounts;
 use actors::money::Credits;
+use actors::retention::Retention;
 use actors::usage::{EndpointUsage, ProviderUsage, Usage};
 use chrono::{DateTime, TimeDelta, Utc};
 use providers::name::ProviderName;
@@ -152,6 +154,19 @@ pub(crate) fn succeeded() -> Generation {
         Event::Completed { attempt: 1, outputs, predict_time, cost: None, at: at(2645) };
     generation.apply(completed).unwrap();
     generation
+}
+
+/// Its files are not kept any more.
+pub(crate) fn removed() -> Generation {
+    let mut generation = succeeded();
+    generation.apply(Event::FilesRemoved { at: at(90_000_000) }).unwrap();
+    generation
+}
+
+/// What makes URLs.
+pub(crate) fn file_urls() -> FileUrls {
+    let retention = Retention { files_max: TimeDelta::MAX, records_max: TimeDelta::MAX };
+    FileUrls::new("https://files.example.net".to_owned(), &[7; 32], retention)
 }
 
 pub(crate) fn canceled() -> Generation {

@@ -61,7 +61,7 @@ pub(crate) static LOAD_ATTEMPTS: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
-const COLUMNS: [(&str, Kind); 24] = [
+const COLUMNS: [(&str, Kind); 25] = [
     ("account_id", Kind::Id),
     ("id", Kind::Id),
     ("model", Kind::Text),
@@ -84,6 +84,7 @@ const COLUMNS: [(&str, Kind); 24] = [
     ("completed_at", Kind::Time),
     ("outputs", Kind::Json),
     ("predict_time_ms", Kind::Int),
+    ("files_removed_at", Kind::Time),
     ("failure_code", Kind::Text),
     ("failure_message", Kind::Text),
 ];
@@ -96,12 +97,12 @@ pub(crate) static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
              account_id, id, model, media, status, input, amount_millicredits,
              catalogue_version, cost_per_output_millicredits, price_source, api_key_id,
              spend_month, owner, epoch, created_at, deadline_at, due_at, started_at,
-             completed_at, outputs, predict_time_ms, failure_code, failure_message)
+             completed_at, outputs, predict_time_ms, files_removed_at, failure_code, failure_message)
          SELECT
              account_id, id, model, media, status, input, amount_millicredits,
              catalogue_version, cost_per_output_millicredits, price_source, api_key_id,
              spend_month, owner, epoch, created_at, deadline_at, due_at, started_at,
-             completed_at, outputs, predict_time_ms, failure_code, failure_message
+             completed_at, outputs, predict_time_ms, files_removed_at, failure_code, failure_message
          FROM {rows} AS r",
     )
 });
@@ -135,6 +136,7 @@ pub(crate) static UPDATE: LazyLock<SetStatement> = LazyLock::new(|| {
              completed_at = r.completed_at,
              outputs = r.outputs,
              predict_time_ms = r.predict_time_ms,
+             files_removed_at = r.files_removed_at,
              failure_code = r.failure_code,
              failure_message = r.failure_message
          FROM {rows} AS r
@@ -371,6 +373,7 @@ pub(crate) struct GenerationRow {
     completed_at: Option<DateTime<Utc>>,
     outputs: Option<Json<Vec<StoredFile>>>,
     predict_time_ms: Option<i64>,
+    files_removed_at: Option<DateTime<Utc>>,
     failure_code: Option<String>,
     failure_message: Option<String>,
 }
@@ -468,6 +471,7 @@ fn state(row: &GenerationRow) -> Option<State> {
                 Some(ms) => Some(Duration::from_millis(u64::try_from(ms).ok()?)),
                 None => None,
             },
+            files_removed_at: row.files_removed_at,
         },
         Status::Failed => State::Failed {
             started_at,
@@ -558,6 +562,7 @@ pub(crate) struct GenerationOut<'a> {
     completed_at: Option<Time>,
     outputs: Option<&'a [StoredFile]>,
     predict_time_ms: Option<u64>,
+    files_removed_at: Option<Time>,
     failure_code: Option<&'static str>,
     failure_message: Option<&'a str>,
 }
@@ -570,15 +575,15 @@ pub(crate) fn inserted(generation: &Generation, owner: NodeId) -> GenerationOut<
 
 /// A changed generation as a row.
 pub(crate) fn updated(generation: &Generation, was: Status, owner: NodeId) -> GenerationOut<'_> {
-    let (outputs, predict_time_ms) = match generation.state() {
-        State::Succeeded { outputs, predict_time, .. } => {
+    let (outputs, predict_time_ms, files_removed_at) = match generation.state() {
+        State::Succeeded { outputs, predict_time, files_removed_at, .. } => {
             let ms = predict_time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-            (Some(outputs.as_slice()), ms)
+            (Some(outputs.as_slice()), ms, *files_removed_at)
         }
         State::Pending
         | State::Processing { .. }
         | State::Failed { .. }
-        | State::Canceled { .. } => (None, None),
+        | State::Canceled { .. } => (None, None, None),
     };
     let failure = match generation.state() {
         State::Failed { failure, .. } => Some(failure),
@@ -610,6 +615,7 @@ pub(crate) fn updated(generation: &Generation, was: Status, owner: NodeId) -> Ge
         completed_at: generation.completed_at().map(Time),
         outputs,
         predict_time_ms,
+        files_removed_at: files_removed_at.map(Time),
         failure_code: failure.map(|failure| failure.code.as_str()),
         failure_message: failure.map(|failure| failure.message.as_str()),
     }

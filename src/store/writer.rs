@@ -14,11 +14,12 @@ use actors::batch::{
     self, AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeleteRefusal, DeliveryTried,
     EndpointFault, Snapshot, TryOutcome,
 };
+use actors::file_urls::FileUrls;
 use actors::generation::{Generation, NewAttempt, NewGeneration};
 use actors::id::{AccountId, ApiKeyId, GenerationId, NodeId};
 use actors::idempotency::Conclusion;
 use actors::ports::{DeliveryListener, GenerationListener, IdSource, StoreError};
-use actors::webhook::{DeliveryPolicy, FileUrls};
+use actors::webhook::DeliveryPolicy;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::secrets::PurposeKey;

@@ -166,6 +166,7 @@ async fn every_command_prints_one_document_with_its_fields(backend: Backend) {
             "created_at",
             "completed_at",
             "outputs",
+            "files_removed_at",
             "attempts",
         ],
     );

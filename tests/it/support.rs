@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod browser;
+pub mod bucket;
 pub mod database;
 pub mod described;
 pub mod host;

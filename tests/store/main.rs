@@ -39,6 +39,7 @@ mod mails;
 mod people;
 mod request_log;
 mod routing;
+mod retention;
 mod schema;
 mod support;
 mod teams;

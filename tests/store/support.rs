@@ -8,20 +8,22 @@ use actors::account::{Account, AccountKind, Plan, PlanLimits, Plans};
 use actors::activity::{Actor, By};
 use actors::batch::{Advance, AdvanceRefusal};
 use actors::catalogue::PriceSource;
+use actors::file_urls::FileUrls;
 use actors::generation::{
     AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, StoredFile,
 };
 use actors::id::{AccountId, ActivityId, GenerationId, NodeId};
 use actors::money::Credits;
 use actors::ports::{AccountStore, GenerationStore, Grant, IdSource};
-use actors::webhook::{DeliveryPolicy, EventName, FileUrls, WebhookEndpoint};
+use actors::retention::Retention;
+use actors::webhook::{DeliveryPolicy, EventName, WebhookEndpoint};
 use babysea::config::{Config, Database, Overrides};
 use babysea::identity::{Context, NewEndpoint, create_endpoint};
 use babysea::ids::SystemIds;
 use babysea::secrets::MasterKey;
 use babysea::store::audit::{Finding, audit};
 use babysea::store::{Db, Store, StoreMetrics, StoreParts};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::metrics::histogram::Histogram;
 use providers::clock::Clock;
 use providers::name::ProviderName;
@@ -35,6 +37,9 @@ use crate::content::Told;
 
 /// Tries that the policy of these tests allows.
 pub(crate) const TRIES_MAX: u32 = 5;
+/// As long as the plans say.
+pub(crate) const KEPT: Retention =
+    Retention { files_max: TimeDelta::MAX, records_max: TimeDelta::MAX };
 
 /// Seconds after a start that is the same in every test.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
@@ -125,7 +130,7 @@ impl TestStore {
             node,
             master_key: Arc::new(MasterKey::load(&config).unwrap()),
             ids: Arc::new(SystemIds),
-            files: FileUrls { base: "https://files.test".to_owned() },
+            files: FileUrls::new("https://files.test".to_owned(), &[7; 32], KEPT),
             plans: plans(),
             policy: DeliveryPolicy {
                 waits: vec![Duration::from_secs(1); TRIES_MAX as usize],

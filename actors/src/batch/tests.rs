@@ -19,10 +19,6 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_000_000, 0).unwrap()
 }
 
-fn files() -> FileUrls {
-    FileUrls { base: "https://files.test".to_owned() }
-}
-
 fn policy() -> DeliveryPolicy {
     let waits = vec![std::time::Duration::ZERO; 2];
     DeliveryPolicy { waits, disable_after: 2, ..DeliveryPolicy::default() }
@@ -69,7 +65,7 @@ fn snapshot(thousandths: i64) -> Snapshot {
 
 /// Decides on that snapshot.
 fn decide<T>(snapshot: Snapshot, units: impl FnOnce(&mut Batch<'_>) -> T) -> (T, Changes) {
-    let (ids, files, policy) = (Ids::default(), files(), policy());
+    let (ids, files, policy) = (Ids::default(), crate::fakes::file_urls(), policy());
     let next_id = || ids.fresh();
     let plans = plans();
     let rules = Rules { files: &files, policy: &policy, plans: &plans };

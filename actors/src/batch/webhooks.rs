@@ -109,11 +109,14 @@ impl Batch<'_> {
         if endpoints.is_empty() {
             return;
         }
+        // Read for every generation that ends, and only those that have ended have files.
+        let standing = self.snapshot.standings.get(&generation.account_id);
+        let files = standing.map(|standing| self.rules.files.of(generation, standing.plan));
         let news = News {
             account_id: generation.account_id,
             event,
             generation_id: Some(generation.id),
-            data: generation_data(generation, self.rules.files),
+            data: generation_data(generation, &files.unwrap_or_default()),
             at,
         };
         self.tell(endpoints, &news);

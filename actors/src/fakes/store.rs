@@ -16,6 +16,7 @@ use crate::batch::{
 };
 use crate::engine::Engine;
 use crate::fakes::{Ids, plans, standing};
+use crate::file_urls::FileUrls;
 use crate::generation::{EventKind, Generation, NewAttempt, NewGeneration, Status};
 use crate::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId, NodeId};
 use crate::idempotency::{Record, RecordKey};
@@ -26,9 +27,7 @@ use crate::ports::{
 };
 use crate::spending::Spending;
 use crate::webhook::endpoint::EndpointState;
-use crate::webhook::{
-    DeliveryPolicy, DeliveryStatus, EventName, FileUrls, WebhookDelivery, WebhookEndpoint,
-};
+use crate::webhook::{DeliveryPolicy, DeliveryStatus, EventName, WebhookDelivery, WebhookEndpoint};
 
 /// What happens to a write, in the order in which writes come.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,7 +88,7 @@ impl FakeStore {
             reads: Mutex::default(),
             listener: Mutex::default(),
             ids,
-            files: FileUrls { base: "https://files.test".to_owned() },
+            files: super::file_urls(),
             policy: DeliveryPolicy::default(),
         }
     }

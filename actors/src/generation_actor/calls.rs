@@ -25,8 +25,9 @@ const INLINE_TAKEN_AFTER: Duration = Duration::from_secs(1);
 /// The longest wait between two questions that a provider may ask for: a minute, after which its
 /// limits have usually been lifted.
 const POLL_WISH_MAX: Duration = Duration::from_secs(60);
-/// How often a result is offered to the output store before it is given up.
-const STORE_TRIES: u32 = 4;
+/// For how long a result is offered again to an output store that did not take it: long enough for
+/// one that starts anew, since the result was paid for.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 /// Enough for the largest file and a slow disk or bucket.
 const STORE_TIME: Duration = Duration::from_secs(30);
 
@@ -386,7 +387,7 @@ async fn take_over(
     until: Instant,
 ) -> Result<u64, Failure> {
     let mut waits = Waits::new(RETRY_INITIAL, RETRY_MAX);
-    let mut store_tries = STORE_TRIES;
+    let mut store_until = None;
     loop {
         let limit = match file {
             OutputFile::Bytes { .. } => Instant::now() + STORE_TIME,
@@ -403,14 +404,14 @@ async fn take_over(
             }
             Ok(Err(TakeOverError::Store(error))) => {
                 tracing::warn!(%error, "an output could not be stored");
-                store_tries -= 1;
+                store_until.get_or_insert_with(|| Instant::now() + STORE_PATIENCE);
             }
             Err(_) => {
                 tracing::warn!("an output was not taken over in time");
-                store_tries -= 1;
+                store_until.get_or_insert_with(|| Instant::now() + STORE_PATIENCE);
             }
         }
-        if store_tries == 0 {
+        if store_until.is_some_and(|until| Instant::now() >= until) {
             return Err(unusable("The output could not be stored."));
         }
         tokio::time::sleep(waits.next(env.ids.spread())).await;

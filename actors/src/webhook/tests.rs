@@ -47,7 +47,8 @@ fn succeeded() -> Generation {
 
 /// `webhook_data` as it is sent.
 fn data(generation: &Generation) -> String {
-    let files = FileUrls { base: "https://files.example.net".to_owned() };
+    let urls = |file: &StoredFile| format!("https://files.example.net/files/{}", file.key);
+    let files: Vec<String> = generation.kept_files().iter().map(urls).collect();
     generation_data(generation, &files).to_string()
 }
 

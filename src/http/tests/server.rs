@@ -26,7 +26,6 @@ use actors::ports::{
 use actors::router::Router;
 use actors::usage::{Usage, UsageWindow};
 use actors::watchers::Watchers;
-use actors::webhook::FileUrls;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::memory::InMemory;
@@ -405,7 +404,7 @@ impl Server {
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(SystemIds),
             callbacks: Arc::clone(&callbacks),
-            files: FileUrls { base: "https://files.example.net".to_owned() },
+            files: samples::file_urls(),
             outputs: Arc::clone(&outputs) as Arc<dyn ObjectStore>,
             router: Arc::clone(&router),
             configured_providers: [ProviderName::SandboxInline, ProviderName::SandboxPolling]
@@ -415,6 +414,7 @@ impl Server {
             metrics: Metrics::register(&mut Registry::default()),
             body: BodyLimits { bytes_max: 102_400, timeout: Duration::from_millis(300) },
             input_files: InputFiles::new(&config().input_files, Policy::FILE).unwrap(),
+            moderation: crate::moderation::Moderation::new(None).unwrap(),
             watchers: watchers.clone(),
             streams: Streams::new(StreamLimits {
                 streams_max: 3,

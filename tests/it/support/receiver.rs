@@ -43,6 +43,8 @@ pub enum Reply {
     /// Answers with a status after a time.
     Slow(Duration, u16),
     Redirect(String),
+    /// Answers 200 with this body.
+    Says(String),
     /// Answers with a status and asks to be left alone for so many seconds.
     Later(u16, u64),
     /// Answers 200 and then sends a byte now and then, without an end.
@@ -125,6 +127,7 @@ async fn take(request: HttpRequest, body: web::Bytes, inner: web::Data<Inner>) -
         Reply::Drip => (200, None),
         Reply::Later(status, seconds) => (status, header("retry-after", seconds.to_string())),
         Reply::Status(status) => (status, None),
+        Reply::Says(_) => (200, None),
         Reply::Slow(time, status) => {
             tokio::time::sleep(time).await;
             (status, None)
@@ -152,5 +155,8 @@ async fn take(request: HttpRequest, body: web::Bytes, inner: web::Data<Inner>) -
             Some((Ok::<_, std::convert::Infallible>(web::Bytes::from_static(b".")), ()))
         }));
     }
-    answer.finish()
+    match reply {
+        Reply::Says(body) => answer.body(body),
+        _ => answer.finish(),
+    }
 }
