@@ -1,9 +1,10 @@
 //! The composition root: settings in, a running server out.
 
+mod announcement;
+mod emulation;
 mod engine;
 mod lock;
 
-use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,14 +30,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use providers::clock::Clock;
-use serde_json::json;
+use providers::name::ProviderName;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::address_guard::Policy;
-use crate::app::engine::{Providers, Shared};
+use crate::app::engine::Shared;
 use crate::app::lock::ServerLock;
 use crate::auth::{Auth, AuthParts};
 use crate::callback_urls::SignedCallbackUrls;
@@ -126,6 +127,9 @@ pub struct Running {
     /// The key of the first account, when this start has made it.
     pub first_key: Option<CreatedKey>,
     url: String,
+    /// The real providers that are asked, unless it is the emulator.
+    providers: Vec<ProviderName>,
+    emulator: Option<emulator::Running>,
     servers: Vec<ServerHandle>,
     watchers: Watchers,
     auth: Arc<Auth>,
@@ -164,6 +168,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdSource>) =
         (Arc::new(SystemClock), Arc::new(SystemIds));
     let node = NodeId(ids.next());
+    let emulator = emulation::start(config, &master_key, &clock)?;
+    let config = &emulation::configured(config, emulator.as_ref())?;
 
     let mut registry = MetricsRegistry::default();
     let (http_metrics, engine_metrics) =
@@ -193,28 +199,28 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         folder_key,
         engine::services::downloads(config)?,
     )?);
-    let providers = Providers::new(config, &master_key, &clock)?;
+    let provider_registry = engine::registry(config, &master_key, &clock)?;
     let offering = Arc::new(Offering::new(
         Arc::clone(&catalogue),
-        providers.services(),
+        engine::services(&provider_registry, emulator.is_some()),
         config.catalogue.allow_placeholder_prices,
     ));
     let provider_health = Arc::new(ProviderHealth::new(config.provider_health));
     // Before any attempt of this process ends, which would then count twice.
     remember_attempts(&provider_health, store.as_ref(), clock.now()).await;
-    let callbacks = Arc::new(
-        SignedCallbackUrls::new(
-            local_url(address)?,
-            config.server.configured_public_url.clone(),
-            master_key.derive(Purpose::CallbackTokens),
-        )
-        .with_stand_ins(providers.stand_ins),
-    );
+    let local = local_url(address)?;
+    let outside = match &emulator {
+        // It is in this process and needs no way through proxies and certificates.
+        Some(_) => Some(local.clone()),
+        None => config.server.configured_public_url.clone(),
+    };
+    let token_key = master_key.derive(Purpose::CallbackTokens);
+    let callbacks = Arc::new(SignedCallbackUrls::new(local, outside, token_key));
     let env = engine::env(
         config,
         Shared {
             store: Arc::clone(&store),
-            registry: providers.registry,
+            registry: provider_registry,
             outputs: Arc::clone(&outputs) as _,
             catalogue: Arc::clone(&catalogue),
             callbacks: Arc::clone(&callbacks) as _,
@@ -309,6 +315,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         operator_address,
         first_key,
         url,
+        providers: match emulator {
+            Some(_) => Vec::new(),
+            None => config.providers.asked.keys().copied().collect(),
+        },
+        emulator,
         servers,
         watchers,
         auth,
@@ -325,46 +336,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
 }
 
 impl Running {
-    /// Says on standard output where the server is and, the first time, what its key is: for
-    /// people, or as one line of JSON.
-    ///
-    /// # Errors
-    /// When standard output cannot be written.
-    pub fn announce(&self, as_json: bool) -> anyhow::Result<()> {
-        let operator_url = self.operator_address.map(|address| format!("http://{address}"));
-        let mut out = std::io::stdout().lock();
-        if as_json {
-            let key = self.first_key.as_ref();
-            let ready = json!({
-                "url": self.url,
-                "operator_url": operator_url,
-                "account_id": key.map(|key| key.key.account_id),
-                "apikey_id": key.map(|key| key.key.id),
-                "apikey": key.map(|key| key.plain.expose()),
-            });
-            writeln!(out, "{ready}")?;
-            return Ok(out.flush()?);
-        }
-        let version = env!("CARGO_PKG_VERSION");
-        writeln!(out, "babysea {version} listens on {}", self.url)?;
-        if let Some(url) = operator_url {
-            writeln!(out, "metrics for the operator: {url}/metrics")?;
-        }
-        if let Some(key) = &self.first_key {
-            let (key, url) = (key.plain.expose(), &self.url);
-            writeln!(
-                out,
-                "\nA first account was made, with 1.000 credit and this key, which is shown once:\
-                 \n\n    {key}\n\nTry it:\n\n    \
-                 curl -s {url}/v1/generate/image/sandbox/inline \\\n      \
-                 -H 'Authorization: Bearer {key}' \\\n      \
-                 -H 'Content-Type: application/json' \\\n      \
-                 -d '{{\"generation_prompt\": \"a lighthouse made of folded paper\"}}'\n"
-            )?;
-        }
-        Ok(out.flush()?)
-    }
-
     /// What recognizes keys, for measuring it.
     pub fn auth(&self) -> &Auth {
         &self.auth
@@ -393,6 +364,9 @@ impl Running {
         }
         drop((self.auth, self.request_log));
         self.system.stop().await;
+        if let Some(emulator) = self.emulator {
+            emulator.stop().await;
+        }
         // The writer ends when nobody can give it work any more.
         drop((self.store, self.deliveries));
         if timeout(WRITER_END, self.writer_ended).await.is_err() {

@@ -45,6 +45,8 @@ pub enum Purpose {
     SandboxCallbacks,
     /// The unguessable part of the addresses of outputs.
     OutputFolders,
+    /// What the emulator signs and hands out.
+    Emulator,
 }
 
 impl Purpose {
@@ -57,6 +59,7 @@ impl Purpose {
             Self::IpHash => b"ip-hash",
             Self::SandboxCallbacks => b"sandbox-callbacks",
             Self::OutputFolders => b"output-folders",
+            Self::Emulator => b"emulator",
         }
     }
 }
