@@ -1,11 +1,12 @@
 //! The composition root: settings in, a running server out.
 
+mod announcement;
+mod emulation;
 mod engine;
 mod keeping;
 mod lock;
 mod people;
 
-use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ use chrono::TimeDelta;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use providers::clock::Clock;
-use serde_json::json;
+use providers::name::ProviderName;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -38,7 +39,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::account_removal;
 use crate::address_guard::Policy;
-use crate::app::engine::{Providers, Shared};
+use crate::app::engine::Shared;
 use crate::app::lock::ServerLock;
 use crate::auth::session::Sessions;
 use crate::auth::{Auth, AuthParts};
@@ -131,6 +132,9 @@ pub struct Running {
     /// The link that makes the first owner, as long as there is nobody.
     pub first_link: Option<String>,
     url: String,
+    /// The real providers that are asked, unless it is the emulator.
+    providers: Vec<ProviderName>,
+    emulator: Option<emulator::Running>,
     servers: Vec<ServerHandle>,
     watchers: Watchers,
     live: Live,
@@ -168,6 +172,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdSource>) =
         (Arc::new(SystemClock), Arc::new(SystemIds));
     let node = NodeId(ids.next());
+    let emulator = emulation::start(config, &master_key, &clock)?;
+    let config = &emulation::configured(config, emulator.as_ref())?;
 
     let mut registry = MetricsRegistry::default();
     let (http_metrics, engine_metrics) =
@@ -193,9 +199,12 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let store = Arc::new(store);
     let downloads = engine::services::downloads(config)?;
     let outputs = Arc::new(Outputs::open(&config.outputs, downloads)?);
-    let providers = Providers::new(config, &master_key, &clock)?;
-    providers.announce_stand_ins();
-    let offering = Arc::new(offering(config, &catalogue, &providers));
+    let provider_registry = engine::registry(config, &master_key, &clock)?;
+    let offering = Arc::new(Offering::new(
+        Arc::clone(&catalogue),
+        engine::services(&provider_registry, emulator.is_some()),
+        config.catalogue.allow_placeholder_prices,
+    ));
     let router = Arc::new(Router::new(&catalogue, config.routing.rules));
     // Before any attempt of this process ends, which would then count twice. Without it a provider
     // is unknown for a while, which is no reason not to start.
@@ -203,19 +212,19 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     if let Err(error) = routing_memory::recall(&router, &*store, region, clock.now()).await {
         tracing::warn!(%error, "how providers have done before is not known");
     }
-    let callbacks = Arc::new(
-        SignedCallbackUrls::new(
-            local_url(address)?,
-            config.server.configured_public_url.clone(),
-            master_key.derive(Purpose::CallbackTokens),
-        )
-        .with_stand_ins(providers.stand_ins),
-    );
+    let local = local_url(address)?;
+    let outside = match &emulator {
+        // It is in this process and needs no way through proxies and certificates.
+        Some(_) => Some(local.clone()),
+        None => config.server.configured_public_url.clone(),
+    };
+    let token_key = master_key.derive(Purpose::CallbackTokens);
+    let callbacks = Arc::new(SignedCallbackUrls::new(local, outside, token_key));
     let env = engine::env(
         config,
         Shared {
             store: Arc::clone(&store),
-            registry: providers.registry,
+            registry: provider_registry,
             outputs: Arc::clone(&outputs) as _,
             catalogue: Arc::clone(&catalogue),
             callbacks: Arc::clone(&callbacks) as _,
@@ -366,6 +375,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         first_key,
         first_link,
         url,
+        providers: match emulator {
+            Some(_) => Vec::new(),
+            None => config.providers.asked.keys().copied().collect(),
+        },
+        emulator,
         servers,
         watchers,
         live,
@@ -384,53 +398,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
 }
 
 impl Running {
-    /// Says on standard output where the server is and, the first time, what its key is: for
-    /// people, or as one line of JSON.
-    ///
-    /// # Errors
-    /// When standard output cannot be written.
-    pub fn announce(&self, as_json: bool) -> anyhow::Result<()> {
-        let operator_url = self.operator_address.map(|address| format!("http://{address}"));
-        let mut out = std::io::stdout().lock();
-        if as_json {
-            let key = self.first_key.as_ref();
-            let ready = json!({
-                "url": self.url,
-                "operator_url": operator_url,
-                "account_id": key.map(|key| key.key.account_id),
-                "apikey_id": key.map(|key| key.key.id),
-                "apikey": key.map(|key| key.plain.expose()),
-                "first_link": self.first_link,
-            });
-            writeln!(out, "{ready}")?;
-            return Ok(out.flush()?);
-        }
-        let version = env!("CARGO_PKG_VERSION");
-        writeln!(out, "babysea {version} listens on {}", self.url)?;
-        if let Some(url) = operator_url {
-            writeln!(out, "metrics for the operator: {url}/metrics")?;
-        }
-        if let Some(key) = &self.first_key {
-            let (key, url) = (key.plain.expose(), &self.url);
-            writeln!(
-                out,
-                "\nA first account was made, with 1.000 credit and this key, which is shown once:\
-                 \n\n    {key}\n\nTry it:\n\n    \
-                 curl -s {url}/v1/generate/image/sandbox/inline \\\n      \
-                 -H 'Authorization: Bearer {key}' \\\n      \
-                 -H 'Content-Type: application/json' \\\n      \
-                 -d '{{\"generation_prompt\": \"a lighthouse made of folded paper\"}}'\n"
-            )?;
-        }
-        if let Some(link) = &self.first_link {
-            writeln!(
-                out,
-                "\nNobody can sign in yet. Whoever opens this link owns the server:\n\n    {link}\n"
-            )?;
-        }
-        Ok(out.flush()?)
-    }
-
     /// What recognizes keys, for measuring it.
     pub fn auth(&self) -> &Auth {
         &self.auth
@@ -461,6 +428,9 @@ impl Running {
         drop((self.auth, self.request_log));
         self.system.stop().await;
         self.routing.keep(&self.store).await;
+        if let Some(emulator) = self.emulator {
+            emulator.stop().await;
+        }
         // The writer ends when nobody can give it work any more.
         drop((self.store, self.deliveries));
         if timeout(WRITER_END, self.writer_ended).await.is_err() {

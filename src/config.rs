@@ -29,7 +29,7 @@ use url::Url;
 
 pub use self::mail::MailConfig;
 pub use self::people::PeopleConfig;
-pub use self::providers::{CloudflareConfig, FalConfig, ProvidersConfig, ReplicateConfig};
+pub use self::providers::ProvidersConfig;
 pub use self::proxies::TrustedProxies;
 use self::reader::Reader;
 pub use self::routing::RoutingConfig;
@@ -63,6 +63,7 @@ pub struct Config {
     pub moderation: Option<ModerationConfig>,
     pub events: EventsConfig,
     pub sandbox: SandboxConfig,
+    pub emulator: EmulatorConfig,
     pub providers: ProvidersConfig,
     pub catalogue: CatalogueConfig,
     pub limits: LimitsConfig,
@@ -139,7 +140,6 @@ pub struct GenerationConfig {
     pub restarts_max: u32,
     pub poll_initial: Duration,
     pub poll_max: Duration,
-    pub polls_in_flight_max: usize,
     pub engine_threads: usize,
     pub store_output_bytes_max: u64,
 }
@@ -181,9 +181,15 @@ pub struct EventsConfig {
 #[derive(Debug, Clone)]
 pub struct SandboxConfig {
     pub enabled: bool,
-    pub stand_in: bool,
     /// Absolute.
     pub submissions_log: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+pub struct EmulatorConfig {
+    pub enabled: bool,
+    /// Absolute.
+    pub settings: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -282,8 +288,11 @@ impl Config {
             events: EventsConfig::read(&mut reader),
             sandbox: SandboxConfig {
                 enabled: reader.flag("sandbox.enabled"),
-                stand_in: reader.flag("sandbox.stand_in"),
                 submissions_log: reader.path("sandbox.submissions_log"),
+            },
+            emulator: EmulatorConfig {
+                enabled: reader.flag("emulator.enabled"),
+                settings: reader.path("emulator.settings"),
             },
             providers: ProvidersConfig::read(&mut reader),
             catalogue: CatalogueConfig {
@@ -449,7 +458,6 @@ impl GenerationConfig {
             restarts_max: reader.integer("generation.restarts_max", 0..=100),
             poll_initial: reader.millis("generation.poll_initial_ms", 1..=DAY_MS),
             poll_max: reader.millis("generation.poll_max_ms", 1..=DAY_MS),
-            polls_in_flight_max: reader.integer("generation.polls_in_flight_max", 1..=100_000),
             engine_threads: reader.threads("generation.engine_threads"),
             store_output_bytes_max: reader
                 .integer("generation.store_output_bytes_max", 1024..=16 << 30),

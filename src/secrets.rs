@@ -55,6 +55,8 @@ pub enum Purpose {
     Mails,
     /// Signing the addresses of outputs.
     OutputUrls,
+    /// What the emulator signs and hands out.
+    Emulator,
 }
 
 impl Purpose {
@@ -72,6 +74,7 @@ impl Purpose {
             Self::MailCodes => b"mail-codes",
             Self::Mails => b"mails",
             Self::OutputUrls => b"output-urls",
+            Self::Emulator => b"emulator",
         }
     }
 }

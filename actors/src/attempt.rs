@@ -183,6 +183,16 @@ impl Attempt {
     pub fn is_pending(&self) -> bool {
         self.outcome == AttemptOutcome::Pending
     }
+
+    /// The name that a job has as long as the provider has told us none: our own.
+    pub fn own_job(&self) -> JobRef {
+        JobRef(self.correlation.to_string())
+    }
+
+    /// The job under the name that the provider knows it by.
+    pub fn job_at_provider(&self) -> Option<&JobRef> {
+        self.job.as_ref().filter(|job| **job != self.own_job())
+    }
 }
 
 /// Cost over price, both in millionths of the same: a credit is a dollar (`spec/contract.md` 9.1).

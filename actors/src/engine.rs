@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::Addr;
 use providers::name::ProviderName;
-use providers::{CallbackError, CancelAnswer, Expected, Output, Progress, RawCallback};
+use providers::{
+    CallbackError, CallbackNews, CancelAnswer, Expected, Output, Progress, RawCallback,
+};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -204,13 +206,18 @@ impl Engine {
             .filter(|attempt| attempt.provider == target.provider)
             .ok_or(CallbackRefusal::NotFound)?;
         let provider = env.registry.get(target.provider).ok_or(CallbackRefusal::NotFound)?;
-        let about = Expected { model: &attempt.raw_model, job: attempt.job.as_ref() };
+        let about = Expected { model: &attempt.raw_model };
         let news = provider.parse_callback(&callback, &about).await?;
-        if attempt.job.as_ref().is_some_and(|job| *job != news.job) {
-            return Err(CallbackRefusal::NotFound);
-        }
-        if generation.status().is_terminal() {
-            return self.discard_late(&generation, attempt, &news.progress).await;
+        match &news {
+            CallbackNews::Told { job, .. }
+                if attempt.job_at_provider().is_some_and(|known| known != job) =>
+            {
+                return Err(CallbackRefusal::NotFound);
+            }
+            CallbackNews::Told { progress, .. } if generation.status().is_terminal() => {
+                return self.discard_late(&generation, attempt, progress).await;
+            }
+            CallbackNews::Told { .. } | CallbackNews::Hint => {}
         }
         let nudge = Nudge::Callback(target.attempt, Box::new(news));
         self.tell(target.generation_id, nudge).await;
@@ -284,7 +291,7 @@ impl Engine {
     async fn cancel_at_provider(&self, generation: &Generation) -> Option<CancelAnswer> {
         let env = &self.inner.env;
         let attempt = generation.attempts().last()?;
-        let job = attempt.job.as_ref()?;
+        let job = attempt.job_at_provider()?;
         let provider = env.registry.get(attempt.provider)?;
         if !provider.capabilities(&attempt.raw_model, generation.media).cancel {
             return None;

@@ -1,6 +1,5 @@
 //! What every actor works with: the ports, the limits, the counters.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +7,13 @@ use chrono::{DateTime, Utc};
 use providers::clock::Clock;
 use providers::name::ProviderName;
 use providers::registry::Registry;
-use tokio::sync::Semaphore;
 
 use crate::catalogue::Catalogue;
 use crate::generation::NewAttempt;
 use crate::input::Input;
 use crate::lanes::Lanes;
 use crate::metrics::EngineMetrics;
+use crate::poll_budget::PollBudgets;
 use crate::ports::{
     BacklogStore, CallbackUrls, DeliveryStore, GenerationStore, IdSource, OutputStore,
     WebhookSender,
@@ -50,9 +49,9 @@ pub struct Env {
     pub metrics: EngineMetrics,
     /// How providers do, and in which order they are asked.
     pub router: Arc<Router>,
-    /// Room for polls, per provider: a hundred thousand waiting generations must not become
-    /// a storm.
-    pub polls: HashMap<ProviderName, Arc<Semaphore>>,
+    /// How often each provider is asked about jobs: a hundred thousand waiting generations must
+    /// not become a storm.
+    pub polls: PollBudgets,
     /// Room for webhook tries, all endpoints together.
     pub lanes: Lanes,
 }
@@ -94,7 +93,8 @@ pub struct EngineLimits {
     pub answer: Duration,
     /// The first wait between polls.
     pub poll_initial: Duration,
-    /// The longest wait between polls; also the pace of the safety net behind callbacks.
+    /// What that wait grows to with the age of a job; also the pace of the safety net behind
+    /// callbacks.
     pub poll_max: Duration,
     /// Deaths of an actor after which its generation is failed.
     pub restarts_max: u32,

@@ -17,7 +17,6 @@ use providers::name::ProviderName;
 use providers::registry::Registry;
 use providers::{MediaKind, OutputFile, OutputFormat, Provider, RawCallback};
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use url::Url;
 use uuid::Uuid;
@@ -38,6 +37,7 @@ use crate::lanes::Lanes;
 use crate::ledger::{Balance, EntryKind};
 use crate::metrics::EngineMetrics;
 use crate::money::Credits;
+use crate::poll_budget::PollBudgets;
 use crate::ports::{
     CallbackUrls, GenerationStore, IdSource, OutputStore, Reply, StoreError, TakeOverError,
     WebhookSender,
@@ -235,12 +235,15 @@ impl WebhookSender for FakeSender {
     }
 }
 
-/// Every provider can reach us.
-struct FakeCallbacks;
+/// Whether providers can reach us.
+struct FakeCallbacks {
+    reachable: bool,
+}
 
 impl CallbackUrls for FakeCallbacks {
     fn url(&self, generation: &Generation, attempt: u32) -> Option<Url> {
-        format!("https://us.test/callbacks/{}/{attempt}", generation.id).parse().ok()
+        let url = format!("https://us.test/callbacks/{}/{attempt}", generation.id);
+        url.parse().ok().filter(|_| self.reachable)
     }
 }
 
@@ -253,7 +256,8 @@ pub(crate) struct World {
     pub(crate) ids: Arc<Ids>,
     pub(crate) metrics: EngineMetrics,
     pub(crate) router: Arc<Router>,
-    pub(crate) polls: HashMap<ProviderName, Arc<Semaphore>>,
+    pub(crate) polls: PollBudgets,
+    pub(crate) reachable: bool,
     pub(crate) lanes: Lanes,
     order: Vec<ProviderName>,
     registry: Registry,
@@ -442,7 +446,8 @@ impl World {
             ids,
             metrics: EngineMetrics::default(),
             router: Arc::new(Router::new(&catalogue(), router_rules())),
-            polls: HashMap::new(),
+            polls: PollBudgets::default(),
+            reachable: true,
             lanes: Lanes::new(64, 64),
             order: providers.iter().map(|provider| provider.name()).collect(),
             registry,
@@ -467,7 +472,7 @@ impl World {
             sender: Arc::clone(&self.sender) as _,
             registry: self.registry.clone(),
             catalogue: Arc::new(catalogue()),
-            callbacks: Arc::new(FakeCallbacks),
+            callbacks: Arc::new(FakeCallbacks { reachable: self.reachable }),
             clock: Arc::clone(&self.clock) as _,
             ids: Arc::clone(&self.ids) as _,
             limits: limits(),

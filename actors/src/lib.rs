@@ -15,6 +15,7 @@ pub mod api_key;
 pub mod attempt;
 pub mod batch;
 pub mod catalogue;
+pub mod delivery_mode;
 pub mod failure;
 pub mod file_urls;
 pub mod generation;
@@ -41,6 +42,7 @@ pub mod webhook;
 pub mod env;
 pub mod lanes;
 pub mod metrics;
+pub mod poll_budget;
 pub mod ports;
 pub mod watchers;
 

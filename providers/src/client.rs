@@ -178,7 +178,17 @@ impl Client {
 
     /// Submits a job whose result is the answer.
     pub(crate) async fn submit_inline(&self, path: &str, body: Body) -> Result<Reply, SubmitError> {
-        self.post(path, &[], body, INLINE_TIMEOUT, INLINE_BYTES_MAX).await
+        self.submit_inline_with(path, &[], body).await
+    }
+
+    /// The same with headers of its own.
+    pub(crate) async fn submit_inline_with(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: Body,
+    ) -> Result<Reply, SubmitError> {
+        self.post(path, headers, body, INLINE_TIMEOUT, INLINE_BYTES_MAX).await
     }
 
     async fn post(
@@ -238,7 +248,7 @@ impl Client {
     pub(crate) fn unanswered(&self, reply: &Reply) -> Result<Progress, Error> {
         match reply.status {
             404 | 410 => Ok(Progress::Failed(gone())),
-            429 | 500.. => Ok(Progress::Waiting { retry_after: reply.retry_after() }),
+            500.. => Ok(Progress::Waiting { retry_after: reply.retry_after() }),
             _ => Err(self.error(reply)),
         }
     }

@@ -21,7 +21,7 @@ use crate::http::samples;
 /// All models, at the sandbox.
 fn offering() -> Offering {
     let sources = Sources { sandbox: true, ..Sources::default() };
-    let services = ProviderName::ALL.map(|name| (name, Service::Sandbox));
+    let services = ProviderName::ALL.map(|name| (name, Service::Simulated));
     Offering::new(Arc::new(load(sources).unwrap()), services.into(), false)
 }
 

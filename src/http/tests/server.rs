@@ -355,7 +355,7 @@ pub(super) struct Server {
 impl Server {
     /// With the sandbox behind every provider's name.
     pub(super) async fn start() -> Self {
-        let services = ProviderName::ALL.map(|name| (name, Service::Sandbox));
+        let services = ProviderName::ALL.map(|name| (name, Service::Simulated));
         Self::start_with(services.into()).await
     }
 
