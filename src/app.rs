@@ -2,6 +2,7 @@
 
 mod engine;
 mod lock;
+mod open_files;
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -80,6 +81,7 @@ const WRITER_END: Duration = Duration::from_secs(10);
 /// # Errors
 /// When it cannot start; the message says what is wrong.
 pub fn serve(config: &Config, as_json: bool) -> anyhow::Result<()> {
+    open_files::raise_limit();
     actix_rt::System::new().block_on(async {
         // Before anything can be told of the start, and so that a stop during it is orderly too.
         let mut signals = StopSignals::listen()?;

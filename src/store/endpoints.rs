@@ -55,7 +55,7 @@ static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
         "SELECT stored.* FROM {rows} AS r
          JOIN webhook_endpoints AS stored
            ON stored.account_id = r.account_id AND stored.id = r.id
-         {for update}",
+         {for update by id}",
     )
 });
 
@@ -225,6 +225,7 @@ impl EndpointStore for Store {
         account_id: AccountId,
         id: EndpointId,
     ) -> Result<bool, StoreError> {
+        let _turn = self.db.turn().await;
         on!(&self.db, pool => {
             let query = sqlx::query(DELETE).bind(account_id.0).bind(id.0);
             query.execute(pool).await.map(|done| done.rows_affected() > 0)

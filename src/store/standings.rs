@@ -27,7 +27,7 @@ pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
              stored.alert_below_millicredits
          FROM {rows} AS r
          JOIN accounts AS stored ON stored.id = r.account_id
-         {for update}",
+         {for update by id}",
     )
 });
 

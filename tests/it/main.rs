@@ -24,6 +24,7 @@ mod input_files;
 mod library;
 mod limits;
 mod operator;
+mod outbox;
 mod provider_life;
 mod providers;
 mod record;

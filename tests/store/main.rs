@@ -31,6 +31,7 @@ mod alerts;
 mod attempts;
 mod audit;
 mod content;
+mod contention;
 mod endpoints;
 mod generations;
 mod keys;
