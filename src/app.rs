@@ -5,6 +5,7 @@ mod emulation;
 mod engine;
 mod keeping;
 mod lock;
+mod open_files;
 mod people;
 
 use std::net::{SocketAddr, TcpListener};
@@ -84,6 +85,7 @@ const WRITER_END: Duration = Duration::from_secs(10);
 /// # Errors
 /// When it cannot start; the message says what is wrong.
 pub fn serve(config: &Config, as_json: bool) -> anyhow::Result<()> {
+    open_files::raise_limit();
     actix_rt::System::new().block_on(async {
         // Before anything can be told of the start, and so that a stop during it is orderly too.
         let mut signals = StopSignals::listen()?;
@@ -460,11 +462,6 @@ fn load_catalogue(config: &Config) -> anyhow::Result<Arc<Catalogue>> {
         directory: config.catalogue.directory.as_deref(),
         prices: config.catalogue.prices.as_deref(),
     })?))
-}
-
-fn offering(config: &Config, catalogue: &Arc<Catalogue>, providers: &Providers) -> Offering {
-    let placeholders = config.catalogue.allow_placeholder_prices;
-    Offering::new(Arc::clone(catalogue), providers.services(), placeholders)
 }
 
 /// What is known of providers, and where it is kept.

@@ -136,7 +136,7 @@ pub async fn test(
         endpoint_id: id,
         id: DeliveryId(context.ids.next()),
         event: EventName::WebhookTest,
-        data,
+        data: Arc::new(data),
         ..WebhookDelivery::blank(context.clock.now())
     };
     let body = delivery.body();

@@ -447,22 +447,23 @@ pub trait DeliveryStore: Send + Sync {
     ) -> Result<Option<WebhookEndpoint>, StoreError>;
 
     /// Pending deliveries of an endpoint that are due before that time, in the order in which
-    /// they are.
+    /// they are, after the last one of the page before.
     async fn list_pending(
         &self,
         account_id: AccountId,
         endpoint_id: EndpointId,
         due_before: DateTime<Utc>,
+        after: Option<(DateTime<Utc>, DeliveryId)>,
         limit: u32,
     ) -> Result<Vec<WebhookDelivery>, StoreError>;
 
-    /// Writes the result of a try, and disables the endpoint when it was one too many.
-    /// `None` when delivery or endpoint are gone.
-    async fn record_try(
+    /// Writes the results of tries, and disables the endpoint when one was one too many. For
+    /// each, in order, what came of it; `None` when delivery or endpoint are gone.
+    async fn record_tries(
         &self,
         account_id: AccountId,
-        tried: DeliveryTried,
-    ) -> Result<Option<TryOutcome>, StoreError>;
+        tried: Vec<DeliveryTried>,
+    ) -> Result<Vec<Option<TryOutcome>>, StoreError>;
 
     /// Disables an endpoint for another reason than its answers, and tells its owner. Answers
     /// whether it was enabled.

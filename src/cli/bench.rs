@@ -151,8 +151,14 @@ async fn webhooks(directory: &Path, arguments: &WebhooksArgs) -> anyhow::Result<
     let report = report?;
     let side = |name: String, side: &bench::webhooks::SideReport| {
         format!(
-            "{name:<16}{:>8.0}/s  ratio {:.2}   at half: p50 {:>7.2} ms  p99 {:>7.2} ms\n",
-            side.per_second, side.ratio, side.at_half.p50_ms, side.at_half.p99_ms
+            "{name:<16}{:>8.0}/s  ratio {:.2}   at half: p50 {:>7.2} ms  p99 {:>7.2} ms   \
+             out of the outbox {:>6.0}/s  ratio {:.2}\n",
+            side.per_second,
+            side.ratio,
+            side.at_half.p50_ms,
+            side.at_half.p99_ms,
+            side.outbox_per_second,
+            side.outbox_ratio
         )
     };
     let text = [

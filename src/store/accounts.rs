@@ -215,7 +215,7 @@ fn granted(
 /// Whether there is an account, with the answer staying true until the transaction ends.
 async fn any_for_good(transaction: &mut WriteTransaction<'_>) -> Result<bool, sqlx::Error> {
     match transaction {
-        WriteTransaction::Sqlite(transaction) => {
+        WriteTransaction::Sqlite(transaction, _) => {
             sqlx::query_scalar(ANY).fetch_one(&mut **transaction).await
         }
         WriteTransaction::Postgres(transaction) => {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use actors::batch::Try;
+use actors::batch::{Tried, Try};
 use actors::id::{AccountId, DeliveryId, EndpointId};
 use actors::ports::deliveries::{
     DeliveryLog, EndpointHealth, LogFilter, LogPage, LogQuery, LoggedDelivery, Resend,
@@ -285,7 +285,8 @@ impl DeliveryLog for Store {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let open = WebhookDelivery { status: DeliveryStatus::Pending, ..delivery.clone() };
         transaction.write("webhook_deliveries", &INSERT_DELIVERIES, &[delivery_out(&open)]).await?;
-        let tried = [tried_out(&delivery, &result)];
+        let tried = Tried { delivery: delivery.clone(), tries_before: 0, last: result.clone() };
+        let tried = [tried_out(&tried)];
         transaction.write("webhook_deliveries", &UPDATE_DELIVERIES, &tried).await?;
         let (account_id, delivery_id) = (delivery.account_id, delivery.id);
         let one = Try { account_id, delivery_id, number: delivery.tries, result };
@@ -299,6 +300,7 @@ impl DeliveryLog for Store {
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<u64, StoreError> {
+        let _turn = self.db.turn().await;
         on!(&self.db, pool => {
             let query = sqlx::query(EXPIRE).bind(queued_before).bind(now).bind(i64::from(limit));
             query.execute(pool).await.map(|done| done.rows_affected())
@@ -399,7 +401,7 @@ async fn again(
             id: next_id(),
             event: delivery.event,
             generation_id: delivery.generation_id,
-            data: delivery.data.clone(),
+            data: Arc::clone(&delivery.data),
             replay_of: Some(delivery.id),
             in_order: delivery.status == DeliveryStatus::Queued,
             ..WebhookDelivery::blank(at)

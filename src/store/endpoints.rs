@@ -56,7 +56,7 @@ static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
         "SELECT stored.* FROM {rows} AS r
          JOIN webhook_endpoints AS stored
            ON stored.account_id = r.account_id AND stored.id = r.id
-         {for update}",
+         {for update by id}",
     )
 });
 

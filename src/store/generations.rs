@@ -36,7 +36,7 @@ pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
         &KEY,
         "SELECT stored.* FROM {rows} AS r
          JOIN generations AS stored ON stored.account_id = r.account_id AND stored.id = r.id
-         {for update}",
+         {for update by id}",
     )
 });
 
@@ -286,6 +286,7 @@ impl GenerationStore for Store {
     }
 
     async fn adopt_any_account(&self, owner: NodeId) -> Result<u64, StoreError> {
+        let _turn = self.db.turn().await;
         on!(&self.db, pool => {
             let mut transaction = pool.begin_write().await.map_err(database)?;
             let adopted = sqlx::query(ADOPT).bind(owner.0).execute(&mut *transaction).await;

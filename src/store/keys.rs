@@ -55,7 +55,7 @@ static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
         &KEY,
         "SELECT stored.* FROM {rows} AS r
          JOIN api_keys AS stored ON stored.account_id = r.account_id AND stored.id = r.id
-         {for update}",
+         {for update by id}",
     )
 });
 
@@ -100,13 +100,18 @@ static REVOKE: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
+/// In the writer's order of locks: it locks keys that have a limit.
 static TOUCH: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
         &[("id", Kind::Id), ("at", Kind::Time)],
-        "UPDATE api_keys SET last_used_at = r.at
-         FROM {rows} AS r
-         WHERE api_keys.id = r.id
-           AND (api_keys.last_used_at IS NULL OR api_keys.last_used_at < r.at)",
+        "UPDATE api_keys SET last_used_at = used.at
+         FROM (
+             SELECT stored.id, r.at FROM {rows} AS r
+             JOIN api_keys AS stored ON stored.id = r.id
+             {for update by id}
+         ) AS used
+         WHERE api_keys.id = used.id
+           AND (api_keys.last_used_at IS NULL OR api_keys.last_used_at < used.at)",
     )
 });
 
@@ -252,9 +257,6 @@ impl KeyStore for Store {
     }
 
     async fn touch_keys(&self, used: Vec<(ApiKeyId, DateTime<Utc>)>) -> Result<(), StoreError> {
-        // In one order everywhere, so that two servers do not wait for each other.
-        let mut used = used;
-        used.sort_unstable();
         let rows: Vec<Use> =
             used.into_iter().map(|(id, at)| Use { id: Id(id.0), at: Time(at) }).collect();
         let mut transaction = WriteTransaction::begin(&self.db).await?;

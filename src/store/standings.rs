@@ -30,7 +30,7 @@ pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
              stored.deleted_at
          FROM {rows} AS r
          JOIN accounts AS stored ON stored.id = r.account_id
-         {for update}",
+         {for update by id}",
     )
 });
 

@@ -29,6 +29,7 @@ mod moderation;
 mod operator;
 mod people;
 mod outputs;
+mod outbox;
 mod provider_life;
 mod providers;
 mod record;

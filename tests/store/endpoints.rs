@@ -36,6 +36,8 @@ on_both!(
     an_endpoint_that_asks_for_a_pause_is_not_due_until_it_is_over,
     due_endpoints_are_listed_page_by_page,
     a_try_that_is_recorded_twice_counts_once_and_is_in_the_log,
+    what_is_believed_of_a_delivery_is_checked_when_it_is_written,
+    pending_deliveries_are_listed_page_by_page,
     a_rotated_secret_may_go_on_beside_the_new_one,
     events_are_edited_and_only_those_that_can_be_asked_for,
     a_delivery_is_tried_until_its_tries_are_used_up,
@@ -115,7 +117,7 @@ async fn an_endpoint_belongs_to_its_account(test: TestStore) {
 }
 
 async fn pending(test: &TestStore, account_id: AccountId, id: EndpointId) -> Vec<WebhookDelivery> {
-    test.store.list_pending(account_id, id, at(100_000), 100).await.unwrap()
+    test.store.list_pending(account_id, id, at(100_000), None, 100).await.unwrap()
 }
 
 /// That an endpoint is to be enabled.
@@ -302,8 +304,7 @@ async fn an_answer_of_410_disables_and_queues_what_is_pending(test: TestStore) {
         at: at(9),
         ..TryResult::default()
     };
-    let tried = DeliveryTried { delivery_id: deliveries[0].id, number: 1, spread: 0.5, result };
-    let outcome = test.store.record_try(account_id, tried).await.unwrap().unwrap();
+    let outcome = record(&test, &deliveries[0], 1, result).await;
     assert!(!outcome.endpoint_enabled);
     assert_eq!(statuses(&test, account_id, id).await, [DeliveryStatus::Queued; 2]);
     // One was on its way and has arrived all the same.
@@ -326,8 +327,7 @@ async fn an_endpoint_that_asks_for_a_pause_is_not_due_until_it_is_over(test: Tes
         retry_after: Some(Duration::from_secs(60)),
         ..TryResult::default()
     };
-    let tried = DeliveryTried { delivery_id: delivery.id, number: 1, spread: 0.5, result };
-    test.store.record_try(account_id, tried).await.unwrap().unwrap();
+    record(&test, &delivery, 1, result).await;
     let due =
         async |now| test.store.list_due_endpoints_any_account(at(now), None, 10).await.unwrap();
     assert!(due(69).await.is_empty());
@@ -366,14 +366,8 @@ async fn a_try_that_is_recorded_twice_counts_once_and_is_in_the_log(test: TestSt
         excerpt: Some("{\"busy\": \"ä\"}".to_owned()),
         retry_after: None,
     };
-    let tried = |number| DeliveryTried {
-        delivery_id: delivery.id,
-        number,
-        spread: 0.5,
-        result: result.clone(),
-    };
     for number in [1, 1, 2, 1] {
-        test.store.record_try(account_id, tried(number)).await.unwrap().unwrap();
+        record(&test, &delivery, number, result.clone()).await;
     }
     let tries = test.store.list_tries(account_id, delivery.id).await.unwrap();
     assert_eq!(tries.iter().map(|one| one.number).collect::<Vec<_>>(), [1, 2]);
@@ -383,6 +377,61 @@ async fn a_try_that_is_recorded_twice_counts_once_and_is_in_the_log(test: TestSt
     let other = test.account("1").await;
     assert!(test.store.find_delivery(other, delivery.id).await.unwrap().is_none());
     assert!(test.store.list_tries(other, delivery.id).await.unwrap().is_empty());
+    test.finish().await;
+}
+
+/// Whoever has tried a delivery says how it was before; here that is no longer true.
+async fn what_is_believed_of_a_delivery_is_checked_when_it_is_written(test: TestStore) {
+    let account_id = test.account("1").await;
+    let id = test.endpoint(account_id, &[EventName::GenerationStarted]).await.state.id;
+    for _ in 0..5 {
+        test.processing(account_id).await;
+    }
+    let [twice, arrived, failed, fine, gone] =
+        pending(&test, account_id, id).await.try_into().unwrap();
+    let success = |at| TryResult { status: Some(204), at, ..TryResult::default() };
+    let failure = TryResult { error: Some("no".to_owned()), ..success(at(10)) };
+    let calm = async |tried: Vec<DeliveryTried>| {
+        test.store.record_tries(account_id, tried).await.unwrap()
+    };
+    for time in [at(10), at(11)] {
+        let outcome = calm(vec![tried(&twice, 1, success(time), true)]).await.remove(0).unwrap();
+        assert_eq!((outcome.delivery.status, outcome.delivery.tries), (DeliveryStatus::Delivered, 1));
+    }
+    assert_eq!(test.store.list_tries(account_id, twice.id).await.unwrap().len(), 1);
+    // The rest is queued.
+    assert!(test.store.disable_endpoint(account_id, id, at(12)).await.unwrap());
+    let outcomes = calm(vec![
+        tried(&arrived, 1, success(at(13)), true),
+        tried(&failed, 1, failure, true),
+        tried(&fine, 1, success(at(14)), true),
+    ]);
+    let statuses: Vec<DeliveryStatus> =
+        outcomes.await.into_iter().map(|outcome| outcome.unwrap().delivery.status).collect();
+    use DeliveryStatus::{Delivered, Queued};
+    assert_eq!(statuses, [Delivered, Queued, Delivered]);
+    let logged = test.store.find_delivery(account_id, failed.id).await.unwrap().unwrap();
+    assert_eq!((logged.delivery.status, logged.delivery.tries), (Queued, 1));
+    assert!(test.store.delete_endpoint(account_id, id).await.unwrap());
+    assert_eq!(calm(vec![tried(&gone, 1, success(at(15)), true)]).await, [None]);
+    test.finish().await;
+}
+
+async fn pending_deliveries_are_listed_page_by_page(test: TestStore) {
+    let account_id = test.account("1").await;
+    let id = test.endpoint(account_id, &[EventName::GenerationStarted]).await.state.id;
+    for _ in 0..5 {
+        test.processing(account_id).await;
+    }
+    let (mut after, mut listed) = (None, Vec::new());
+    loop {
+        let page = test.store.list_pending(account_id, id, at(100), after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some((last.next_try_at, last.id));
+        listed.extend(page);
+    }
+    assert_eq!(listed, pending(&test, account_id, id).await);
+    assert_eq!(listed.len(), 5);
     test.finish().await;
 }
 
@@ -426,8 +475,28 @@ async fn try_it(
     let status = if error.is_some() { 500 } else { 204 };
     let error = error.map(str::to_owned);
     let result = TryResult { status: Some(status), error, at, ..TryResult::default() };
-    let tried = DeliveryTried { delivery_id: delivery.id, number, spread: 0.5, result };
-    test.store.record_try(delivery.account_id, tried).await.unwrap().unwrap()
+    record(test, delivery, number, result).await
+}
+
+async fn record(
+    test: &TestStore,
+    delivery: &WebhookDelivery,
+    number: u32,
+    result: TryResult,
+) -> TryOutcome {
+    let tried = tried(delivery, number, result, false);
+    let outcomes = test.store.record_tries(delivery.account_id, vec![tried]).await.unwrap();
+    outcomes.into_iter().next().unwrap().unwrap()
+}
+
+fn tried(
+    delivery: &WebhookDelivery,
+    number: u32,
+    result: TryResult,
+    endpoint_calm: bool,
+) -> DeliveryTried {
+    let delivery = WebhookDelivery { tries: number - 1, ..delivery.clone() };
+    DeliveryTried { delivery, endpoint_calm, spread: 0.5, result }
 }
 
 async fn a_delivery_is_tried_until_its_tries_are_used_up(test: TestStore) {

@@ -62,7 +62,7 @@ async fn a_success_is_charged_and_told(test: TestStore) {
     assert_eq!(stored(&test, &succeeded).await, succeeded);
     let ledger = ["add 1.000 1.000", "reserve 0.100 0.900", "charge 0.100 0.900"];
     assert_eq!(test.ledger(account).await, ledger);
-    let told = test.store.list_pending(account, endpoint, at(1000), 10).await.unwrap();
+    let told = test.store.list_pending(account, endpoint, at(1000), None, 10).await.unwrap();
     let told: Vec<EventName> = told.iter().map(|delivery| delivery.event).collect();
     assert_eq!(told, [EventName::GenerationStarted, EventName::GenerationCompleted]);
     let again = test.advance(&succeeded, vec![completed(1)]).await;
@@ -238,7 +238,7 @@ async fn the_database_refuses_to_change_history(test: TestStore) {
         "DELETE FROM ledger_entries",
     ] {
         let refused = match test.connect().await {
-            Db::Sqlite(pool) => sqlx::query(statement).execute(&pool).await.err(),
+            Db::Sqlite(pool, _) => sqlx::query(statement).execute(&pool).await.err(),
             Db::Postgres(pool) => sqlx::query(statement).execute(&pool).await.err(),
         };
         let refused = refused.expect(statement).to_string();

@@ -32,6 +32,7 @@ mod alerts;
 mod audit;
 mod content;
 mod delivery_log;
+mod contention;
 mod endpoints;
 mod generations;
 mod keys;

@@ -62,7 +62,7 @@ fn request(key: &Arc<ApiKey>, at: DateTime<Utc>, status: u16) -> LoggedRequest {
 async fn rows(test: &TestStore) -> i64 {
     let count = "SELECT COUNT(*) FROM logged_requests";
     match test.connect().await {
-        Db::Sqlite(pool) => sqlx::query_scalar(count).fetch_one(&pool).await.unwrap(),
+        Db::Sqlite(pool, _) => sqlx::query_scalar(count).fetch_one(&pool).await.unwrap(),
         Db::Postgres(pool) => sqlx::query_scalar(count).fetch_one(&pool).await.unwrap(),
     }
 }
@@ -240,7 +240,7 @@ async fn a_forgotten_request_leaves_its_day_and_a_lost_day_is_found(test: TestSt
     assert!(test.findings().await.is_empty());
     let lose = "DELETE FROM request_days";
     match test.connect().await {
-        Db::Sqlite(pool) => drop(sqlx::query(lose).execute(&pool).await.unwrap()),
+        Db::Sqlite(pool, _) => drop(sqlx::query(lose).execute(&pool).await.unwrap()),
         Db::Postgres(pool) => drop(sqlx::query(lose).execute(&pool).await.unwrap()),
     }
     let findings = test.findings().await;

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
+use std::sync::Arc;
+
 use crate::activity::Deed;
 use crate::alert::low_balance_data;
 use crate::batch::Batch;
@@ -42,7 +44,7 @@ impl Batch<'_> {
         }
         if after.settings.webhook {
             let event = EventName::CreditsLowBalance;
-            let news = News { account_id, event, generation_id: None, data, at };
+            let news = News { account_id, event, generation_id: None, data: Arc::new(data), at };
             let endpoints = self.subscribed(account_id, event);
             self.tell(endpoints, &news);
         }

@@ -75,7 +75,7 @@ fn delivery(
         id,
         event: EventName::GenerationCompleted,
         generation_id: Some(generation_id),
-        data: serde_json::json!({ "generation_id": generation_id }),
+        data: Arc::new(serde_json::json!({ "generation_id": generation_id })),
         ..WebhookDelivery::blank(at)
     }
 }

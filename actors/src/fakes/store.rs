@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::account::Standing;
 use crate::batch::{
     AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeleteRefusal, DeliveryTried,
-    EndpointFault, Rules, Snapshot, TryOutcome,
+    EndpointFault, Rules, Snapshot, Tried, TryOutcome,
 };
 use crate::engine::Engine;
 use crate::fakes::{Ids, plans, standing};
@@ -203,7 +203,7 @@ impl Rows {
         for delivery in changes.deliveries {
             self.deliveries.insert(delivery.id, delivery);
         }
-        for (delivery, _) in changes.tried {
+        for Tried { delivery, .. } in changes.tried {
             self.deliveries.insert(delivery.id, delivery);
         }
         for state in changes.endpoints {
@@ -368,12 +368,14 @@ impl DeliveryStore for FakeStore {
         account_id: AccountId,
         endpoint_id: EndpointId,
         due_before: DateTime<Utc>,
+        after: Option<(DateTime<Utc>, DeliveryId)>,
         limit: u32,
     ) -> Result<Vec<WebhookDelivery>, StoreError> {
         let mut pending: Vec<_> = (self.rows().deliveries.values())
             .filter(|delivery| delivery.status == DeliveryStatus::Pending)
             .filter(|d| d.endpoint_id == endpoint_id && d.account_id == account_id)
             .filter(|delivery| delivery.next_try_at <= due_before)
+            .filter(|delivery| after.is_none_or(|it| (delivery.next_try_at, delivery.id) > it))
             .cloned()
             .collect();
         pending.sort_by_key(|delivery| (delivery.next_try_at, delivery.id));
@@ -385,15 +387,14 @@ impl DeliveryStore for FakeStore {
         Ok(pending)
     }
 
-    async fn record_try(
+    async fn record_tries(
         &self,
         account_id: AccountId,
-        tried: DeliveryTried,
-    ) -> Result<Option<TryOutcome>, StoreError> {
+        tried: Vec<DeliveryTried>,
+    ) -> Result<Vec<Option<TryOutcome>>, StoreError> {
         self.write(|| {
-            let known = self.rows().deliveries.get(&tried.delivery_id).map(|d| d.account_id);
-            assert!(known.is_none_or(|owner| owner == account_id));
-            self.unit(|batch| batch.record_try(tried))
+            assert!(tried.iter().all(|one| one.delivery.account_id == account_id));
+            self.unit(|batch| tried.iter().map(|one| batch.record_try(one)).collect())
         })
         .await
     }

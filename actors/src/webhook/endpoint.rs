@@ -143,6 +143,16 @@ impl EndpointState {
         }
     }
 
+    /// Whether a success would change nothing.
+    pub fn is_calm(&self) -> bool {
+        self.enabled
+            && !self.probing
+            && self.exhausted_in_a_row == 0
+            && self.failing_since.is_none()
+            && self.cooldown.is_none()
+            && self.paused_until.is_none()
+    }
+
     /// How long it still wants to be left alone.
     pub fn pause(&self, now: DateTime<Utc>) -> Option<Duration> {
         (self.paused_until? - now).to_std().ok().filter(|wait| !wait.is_zero())

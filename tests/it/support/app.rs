@@ -90,6 +90,11 @@ impl TestApp {
     pub async fn start_with(backend: Backend, settings: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database_url = database::fresh(backend, &directory).await;
+        Self::start_on(directory, database_url, settings)
+    }
+
+    /// Starts one on what is there already; then there may be no first key.
+    pub fn start_on(directory: TempDir, database_url: String, settings: &[(&str, &str)]) -> Self {
         let mut all = vec![
             // Hashing is not what is tested, and 4 is the cheapest there is.
             ("auth.bcrypt_cost".to_owned(), "4".to_owned()),

@@ -101,6 +101,11 @@ impl Receiver {
         self
     }
 
+    /// How much so far.
+    pub fn count(&self) -> usize {
+        self.inner.received.lock().unwrap().len()
+    }
+
     /// Everything so far.
     pub fn received(&self) -> Vec<Received> {
         self.inner.received.lock().unwrap().clone()
@@ -113,8 +118,10 @@ impl Receiver {
 
     /// Waits until so many have come in.
     pub async fn wait_for_count(&self, count: usize) -> Vec<Received> {
-        let enough = || Some(self.received()).filter(|all| all.len() >= count);
-        wait::until(&format!("{count} deliveries came in"), async || enough()).await
+        wait::until(&format!("{count} deliveries came in"), async || {
+            (self.count() >= count).then(|| self.received())
+        })
+        .await
     }
 }
 
