@@ -29,4 +29,5 @@ mod providers;
 mod record;
 mod recovery;
 mod usage;
+mod webhook_pages;
 mod webhooks;

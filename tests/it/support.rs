@@ -1,6 +1,7 @@
 //! What every story needs.
 
 pub mod app;
+pub mod browser;
 pub mod database;
 pub mod described;
 pub mod host;

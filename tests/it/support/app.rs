@@ -206,6 +206,11 @@ impl TestApp {
         database::execute(&self.database_url, statement).await;
     }
 
+    /// Arranges by several statements what no command does; `{…}` is a UUID.
+    pub async fn script(&self, statements: &str) {
+        database::script(&self.database_url, statements).await;
+    }
+
     /// Asks the database for a number.
     pub async fn count(&self, question: &'static str) -> i64 {
         database::count(&self.database_url, question).await
