@@ -93,7 +93,7 @@ async fn thresholds_crossed_at_once_are_one_event_for_who_subscribes(test: TestS
     let delivery = &log[0].delivery;
     assert_eq!((delivery.event, delivery.generation_id), (EventName::CreditsLowBalance, None));
     let crossed = ["0.950", "0.920"].map(credits);
-    assert_eq!(delivery.data, low_balance_data(account_id, credits("0.900"), &crossed));
+    assert_eq!(*delivery.data, low_balance_data(account_id, credits("0.900"), &crossed));
     test.finish().await;
 }
 

@@ -3,17 +3,17 @@
 use actors::alert::AlertSettings;
 use actors::batch::DeliveryTried;
 use actors::generation::NewAttempt;
-use actors::id::{AccountId, DeliveryId, EndpointId, GenerationId, NotificationId};
+use actors::id::{AccountId, EndpointId, GenerationId, NotificationId};
 use actors::notification::Notification;
 use actors::ports::deliveries::{
     DeliveryLog, EndpointHealth, LogFilter, LogPage, LogQuery, NotificationStore,
 };
 use actors::ports::{DeliveryStore, EndpointStore, GenerationStore, IdSource};
-use actors::webhook::{DeliveryStatus, EventName, TryResult};
+use actors::webhook::{DeliveryStatus, EventName, TryResult, WebhookDelivery};
 use babysea::endpoint_admin::{deliver_queued, enable, set_alerts};
 use babysea::ids::SystemIds;
 
-use crate::support::{TRIES_MAX, TestStore, at, attempt, completed, credits, new};
+use crate::support::{TRIES_MAX, TestStore, at, attempt, by, completed, credits, new};
 
 on_both!(
     a_log_is_narrowed_to_how_deliveries_stand,
@@ -28,13 +28,13 @@ async fn endpoint_with_log(test: &TestStore, account_id: AccountId) -> EndpointI
     let id = test.endpoint(account_id, &EventName::DEFAULT).await.state.id;
     let generation = test.processing(account_id).await;
     test.advance(&generation, vec![completed(1)]).await.unwrap();
-    let pending = test.store.list_pending(account_id, id, at(1000), 10).await.unwrap();
-    record(test, account_id, pending[0].id, 1, Some(204), None).await;
+    let pending = test.store.list_pending(account_id, id, at(1000), None, 10).await.unwrap();
+    record(test, account_id, &pending[0], 1, Some(204), None).await;
     for number in 1..=TRIES_MAX {
         let error = "the endpoint answered 503 in 100% of tries";
-        record(test, account_id, pending[1].id, number, Some(503), Some(error)).await;
+        record(test, account_id, &pending[1], number, Some(503), Some(error)).await;
     }
-    test.store.disable_endpoint(account_id, id, at(20)).await.unwrap();
+    test.store.disable_endpoint(account_id, id, by(20)).await.unwrap();
     let queued = test.processing(account_id).await;
     test.advance(&queued, vec![completed(1)]).await.unwrap();
     id
@@ -43,15 +43,17 @@ async fn endpoint_with_log(test: &TestStore, account_id: AccountId) -> EndpointI
 async fn record(
     test: &TestStore,
     account_id: AccountId,
-    delivery_id: DeliveryId,
+    delivery: &WebhookDelivery,
     number: u32,
     status: Option<u16>,
     error: Option<&str>,
 ) {
     let error = error.map(str::to_owned);
     let result = TryResult { status, error, at: at(10), ..TryResult::default() };
-    let tried = DeliveryTried { delivery_id, number, spread: 0.5, result };
-    test.store.record_try(account_id, tried).await.unwrap().unwrap();
+    let delivery = WebhookDelivery { tries: number - 1, ..delivery.clone() };
+    let tried = DeliveryTried { delivery, endpoint_calm: false, spread: 0.5, result };
+    let outcomes = test.store.record_tries(account_id, vec![tried]).await.unwrap();
+    assert!(outcomes[0].is_some());
 }
 
 async fn list(

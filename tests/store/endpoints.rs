@@ -265,7 +265,7 @@ async fn an_endpoint_that_failed_is_probed_with_the_oldest_event_after_its_coold
     assert_eq!(told[0].data["webhook_disabled_reason"], "quarantined");
     let notified = test.store.list_notifications(account_id, None, 10).await.unwrap();
     assert_eq!(notified[0].kind, NotificationKind::WebhookDisabled);
-    assert_eq!(notified[0].data, told[0].data);
+    assert_eq!(notified[0].data, *told[0].data);
     let enable = async |seconds, force| {
         test.store.enable_endpoint(account_id, id, enabling(seconds, force), by(0)).await.unwrap()
     };
@@ -400,7 +400,7 @@ async fn what_is_believed_of_a_delivery_is_checked_when_it_is_written(test: Test
     }
     assert_eq!(test.store.list_tries(account_id, twice.id).await.unwrap().len(), 1);
     // The rest is queued.
-    assert!(test.store.disable_endpoint(account_id, id, at(12)).await.unwrap());
+    assert!(test.store.disable_endpoint(account_id, id, by(12)).await.unwrap());
     let outcomes = calm(vec![
         tried(&arrived, 1, success(at(13)), true),
         tried(&failed, 1, failure, true),
@@ -412,7 +412,7 @@ async fn what_is_believed_of_a_delivery_is_checked_when_it_is_written(test: Test
     assert_eq!(statuses, [Delivered, Queued, Delivered]);
     let logged = test.store.find_delivery(account_id, failed.id).await.unwrap().unwrap();
     assert_eq!((logged.delivery.status, logged.delivery.tries), (Queued, 1));
-    assert!(test.store.delete_endpoint(account_id, id).await.unwrap());
+    assert!(test.store.delete_endpoint(account_id, id, by(14)).await.unwrap());
     assert_eq!(calm(vec![tried(&gone, 1, success(at(15)), true)]).await, [None]);
     test.finish().await;
 }

@@ -4,7 +4,7 @@ use actors::account::Plan;
 use actors::batch::{DeliveryTried, EndpointFault};
 use actors::generation::{Event, Generation};
 use actors::id::{AccountId, GenerationId};
-use actors::ports::deliveries::{DeliveryLog, NotificationStore};
+use actors::ports::deliveries::{DeliveryLog, LogQuery, NotificationStore};
 use actors::ports::retention::{GenerationKey, RetentionStore};
 use actors::ports::{DeliveryStore, GenerationStore, IdSource, RequestLogStore};
 use actors::usage::UsageWindow;
@@ -140,11 +140,16 @@ async fn closed_deliveries_go_with_their_tries_and_pending_ones_stay(test: TestS
     let events = [EventName::GenerationStarted, EventName::GenerationCompleted];
     let endpoint = test.endpoint(account, &events).await.state.id;
     succeeded(&test, account).await;
-    let pending = test.store.list_pending(account, endpoint, at(100), 10).await.unwrap();
+    let pending = test.store.list_pending(account, endpoint, at(100), None, 10).await.unwrap();
     assert_eq!(pending.len(), 2);
     let result = TryResult { status: Some(200), at: at(10), ..TryResult::default() };
-    let tried = DeliveryTried { delivery_id: pending[0].id, number: 1, spread: 0.5, result };
-    test.store.record_try(account, tried).await.unwrap().unwrap();
+    let tried = DeliveryTried {
+        delivery: pending[0].clone(),
+        endpoint_calm: false,
+        spread: 0.5,
+        result,
+    };
+    assert!(test.store.record_tries(account, vec![tried]).await.unwrap()[0].is_some());
     let forget = async |plan, before| {
         test.store.forget_deliveries_any_account(plan, at(before), 10).await.unwrap()
     };
@@ -152,8 +157,8 @@ async fn closed_deliveries_go_with_their_tries_and_pending_ones_stay(test: TestS
     assert_eq!(test.count("SELECT COUNT(*) FROM webhook_tries").await, 1);
     assert_eq!(forget(Plan::Pro, 100).await, 1);
     assert_eq!(test.count("SELECT COUNT(*) FROM webhook_tries").await, 0);
-    let left = test.store.list_deliveries(account, endpoint, None, 10).await.unwrap();
-    assert_eq!(left.iter().map(|one| one.delivery.id).collect::<Vec<_>>(), [pending[1].id]);
+    let left = test.store.list_deliveries(account, endpoint, &LogQuery::default(), 10).await.unwrap();
+    assert_eq!(left.deliveries.iter().map(|one| one.delivery.id).collect::<Vec<_>>(), [pending[1].id]);
     assert_eq!(forget(Plan::Pro, 100_000).await, 0, "one that is to be sent is never too old");
     test.finish().await;
 }
@@ -167,9 +172,9 @@ async fn notifications_go(test: TestStore) {
         test.store.forget_notifications_any_account(plan, at(before), 10).await.unwrap()
     };
     assert_eq!((forget(Plan::Pro, 5).await, forget(Plan::Free, 9).await), (0, 0));
-    assert_eq!(test.store.list_notifications(account, 10).await.unwrap().len(), 1);
+    assert_eq!(test.store.list_notifications(account, None, 10).await.unwrap().len(), 1);
     assert_eq!((forget(Plan::Pro, 9).await, forget(Plan::Pro, 9).await), (1, 0));
-    assert!(test.store.list_notifications(account, 10).await.unwrap().is_empty());
+    assert!(test.store.list_notifications(account, None, 10).await.unwrap().is_empty());
     test.finish().await;
 }
 

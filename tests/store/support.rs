@@ -185,7 +185,7 @@ impl TestStore {
     /// Arranges by SQL what no unit of work does.
     pub(crate) async fn execute(&self, statement: &'static str) {
         match &self.db {
-            Db::Sqlite(pool) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
+            Db::Sqlite(pool, _) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
             Db::Postgres(pool) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
         }
     }
@@ -193,7 +193,7 @@ impl TestStore {
     /// Asks the database for a number.
     pub(crate) async fn count(&self, question: &'static str) -> i64 {
         match &self.db {
-            Db::Sqlite(pool) => sqlx::query_scalar(question).fetch_one(pool).await.unwrap(),
+            Db::Sqlite(pool, _) => sqlx::query_scalar(question).fetch_one(pool).await.unwrap(),
             Db::Postgres(pool) => sqlx::query_scalar(question).fetch_one(pool).await.unwrap(),
         }
     }
