@@ -14,7 +14,7 @@ use crate::media::InputFiles;
 use crate::name::ProviderName;
 
 /// All of them, in the order of [`ProviderName`].
-pub const ADAPTERS: [Adapter; 8] = [
+pub static ADAPTERS: [Adapter; 8] = [
     crate::alibabacloud::ADAPTER,
     crate::bfl::ADAPTER,
     crate::byteplus::ADAPTER,

@@ -72,14 +72,22 @@ pub(super) fn start(
 pub(super) fn configured(config: &Config, running: Option<&Running>) -> anyhow::Result<Config> {
     let mut config = config.clone();
     if let Some(running) = running {
-        let each = ADAPTERS.iter().map(|adapter| Ok((adapter.name, of(adapter, running.address)?)));
+        let known =
+            |adapter: &'static Adapter| Some((adapter, Provider::parse(adapter.name.as_str())?));
+        let each = ADAPTERS
+            .iter()
+            .filter_map(known)
+            .map(|(adapter, emulated)| Ok((adapter.name, of(adapter, emulated, running.address)?)));
         config.providers.asked = each.collect::<anyhow::Result<_>>()?;
     }
     Ok(config)
 }
 
-fn of(adapter: &Adapter, address: SocketAddr) -> anyhow::Result<adapter::Settings> {
-    let emulated = Provider::parse(adapter.name.as_str()).context("it speaks all wires")?;
+fn of(
+    adapter: &Adapter,
+    emulated: Provider,
+    address: SocketAddr,
+) -> anyhow::Result<adapter::Settings> {
     let origin = format!("http://{address}");
     let base_url = Url::parse(&format!("{origin}{}", emulated.base_path()))?;
     let secret = SecretString::from(emulated.sample_key());

@@ -12,6 +12,8 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::app::TestApp;
+use crate::support::database::Backend;
 use crate::support::program::{Server, babysea};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait;
@@ -24,7 +26,18 @@ webhook_wait_scale = 0.01
 ";
 /// No program takes longer; it gives up waiting before.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(240);
-const PROVIDERS: [&str; 8] =
+/// A key of the form that each provider hands out, and the paths below which it is spoken to.
+const DOORS: [(&str, &str, &str); 8] = [
+    ("alibabacloud", "sk-0123456789abcdef0123456789abcdef", "/alibabacloud/api/v1"),
+    ("bfl", "key", "/bfl"),
+    ("byteplus", "key", "/byteplus/api/v3"),
+    ("cloudflare", "key", "/cloudflare/client/v4"),
+    ("fal", "id:secret", "/fal/queue"),
+    ("openai", "sk-0123456789abcdef0123456789abcdef", "/openai/v1"),
+    ("replicate", "r8_key", "/replicate/v1"),
+    ("runway", "key_0123456789abcdef", "/runway"),
+];
+pub const PROVIDERS: [&str; 8] =
     ["replicate", "fal", "bfl", "openai", "cloudflare", "byteplus", "alibabacloud", "runway"];
 
 /// A running emulator; gone when dropped.
@@ -64,6 +77,60 @@ impl Emulator {
         let no_redirects = reqwest::redirect::Policy::none();
         let client = Client::builder().no_proxy().redirect(no_redirects).build().unwrap();
         Self { url, client, _server: server, _folder: folder }
+    }
+
+    /// A server that has credentials for all providers, and finds them here.
+    pub async fn app(&self, more: &[(&str, &str)]) -> TestApp {
+        Self::app_at(&self.url, more).await
+    }
+
+    /// The same at any address.
+    pub async fn app_at(url: &str, more: &[(&str, &str)]) -> TestApp {
+        let mut settings: Vec<(String, String)> = [
+            ("catalogue.allow_placeholder_prices", "true"),
+            ("plan_enterprise.images_in_flight_max", "1000"),
+            ("plan_enterprise.videos_in_flight_max", "1000"),
+            ("provider_cloudflare.account_id", "0123456789abcdef0123456789abcdef"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .to_vec();
+        for (key, path) in
+            [("run_url", "/fal/run"), ("keys_url", "/fal/rest/.well-known/jwks.json")]
+        {
+            settings.push((format!("provider_fal.{key}"), format!("{url}{path}")));
+        }
+        for (name, key, path) in DOORS {
+            settings.push((format!("provider_{name}.api_key"), key.to_owned()));
+            settings.push((format!("provider_{name}.base_url"), format!("{url}{path}")));
+        }
+        settings.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let settings: Vec<(&str, &str)> =
+            settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        TestApp::start_with(Backend::Sqlite, &settings).await
+    }
+
+    /// What it was asked: method and path of each request to a provider.
+    pub async fn asked(&self, provider: &str) -> Vec<String> {
+        let log = body(self.get("/admin/log").await).await;
+        let requests = log["requests"].as_array().unwrap();
+        let of = |it: &&Value| it["kind"] == "request" && it["provider"] == provider;
+        let line = |it: &Value| {
+            format!("{} {}", it["method"].as_str().unwrap(), it["path"].as_str().unwrap())
+        };
+        requests.iter().filter(of).map(line).collect()
+    }
+
+    /// What its callbacks were answered with, in order; 0 for no answer.
+    pub async fn called(&self, provider: &str) -> Vec<u64> {
+        let log = body(self.get("/admin/log").await).await;
+        let entries = log["requests"].as_array().unwrap();
+        let of = |it: &&Value| it["kind"] == "callback" && it["provider"] == provider;
+        entries.iter().filter(of).map(|it| it["status"].as_u64().unwrap_or_default()).collect()
+    }
+
+    pub async fn reset(&self) {
+        let answer = self.post("/admin/reset", &json!({})).send().await.unwrap();
+        assert_eq!(answer.status(), 204);
     }
 
     fn post(&self, path: &str, body: &Value) -> reqwest::RequestBuilder {

@@ -2,16 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::emulation::Quick;
 use crate::on_both;
 use crate::support::app::TestApp;
 use crate::support::database::Backend;
 use crate::support::program::babysea;
 
 on_both!(
-    what_a_fresh_server_lists_can_be_tried,
-    a_stand_in_that_fails_is_followed_by_the_next_of_the_stack,
     the_library_is_not_sent_twice,
-    without_stand_ins_only_the_sandbox_is_on_offer,
+    without_emulator_and_credentials_only_the_sandbox_is_on_offer,
     the_operator_sets_prices,
 );
 
@@ -19,82 +18,9 @@ fn find<'a>(models: &'a Value, identifier: &str) -> Option<&'a Value> {
     models["models"].as_array().unwrap().iter().find(|it| it["model_identifier"] == identifier)
 }
 
-async fn what_a_fresh_server_lists_can_be_tried(backend: Backend) {
-    let app = TestApp::start(backend).await;
-    let library = app.ask(app.get("/v1/library/models")).await;
-    let models = library.data();
-    assert_eq!(models["models_total"], 54);
-    let schnell = find(models, "bfl/flux-schnell").unwrap();
-    assert_eq!(schnell["model_supported_provider"], json!(["replicate", "fal", "cloudflare"]));
-    // The request of the contract, 13.4.
-    let fields = json!({
-        "generation_ratio": "16:9",
-        "generation_output_format": "webp",
-        "generation_output_number": 1,
-        "generation_provider_order": "fastest",
-    });
-    let answer = app.generate("bfl/flux-schnell", fields).await;
-    let order = &answer.data()["generation_provider_order"];
-    assert_eq!(*order, json!(["replicate", "fal", "cloudflare"]));
-    let record = app.wait_for_end(&answer.generation_id()).await;
-    assert_eq!(record["generation_status"], "succeeded", "{record}");
-    assert_eq!(record["generation_provider_used"], "replicate");
-
-    let fields = json!({ "generation_duration": 5, "generation_resolution": "480p" });
-    let answer = app.generate("bytedance/seedance-1-pro", fields).await;
-    let record = app.wait_for_end(&answer.generation_id()).await;
-    assert_eq!(record["generation_provider_used"], "byteplus", "{record}");
-    assert_eq!(record["generation_camera_fixed"], false);
-
-    let providers = app.ask(app.get("/v1/library/providers")).await;
-    assert_eq!(providers.data()["providers_total"], 8);
-    let stand_in = |provider: &Value| provider["provider_stand_in"] == true;
-    assert!(providers.data()["providers"].as_array().unwrap().iter().all(stand_in));
-    let health = app.ask(app.get("/v1/health/inference/models")).await;
-    assert_eq!(
-        (&health.data()["healthy"], &health.data()["models_total"]),
-        (&json!(true), &json!(54))
-    );
-}
-
-async fn a_stand_in_that_fails_is_followed_by_the_next_of_the_stack(backend: Backend) {
-    let catalogue = tempfile::tempdir().unwrap();
-    // The steering of the sandbox, on a model with real names in its stack.
-    let text = r#"
-        [[model]]
-        identifier = "bfl/flux-schnell"
-        media = "image"
-        price = 0.005
-        price_source = "published"
-        ratios = ["1:1"]
-        formats = ["png"]
-        fields = ["generation_sandbox_fail_providers"]
-        stack = [
-          { provider = "bfl", model = "a" },
-          { provider = "replicate", model = "b" },
-          { provider = "openai", model = "c" },
-        ]
-
-        [fields.generation_sandbox_fail_providers]
-        type = "enum_list"
-        values = ["bfl", "replicate", "openai"]
-    "#;
-    std::fs::write(catalogue.path().join("own.toml"), text).unwrap();
-    let directory = catalogue.path().to_str().unwrap();
-    let app = TestApp::start_with(backend, &[("catalogue.directory", directory)]).await;
-    for (failing, used) in
-        [(vec!["bfl"], json!("replicate")), (vec!["bfl", "replicate"], json!("openai"))]
-    {
-        let fields = json!({ "generation_sandbox_fail_providers": failing });
-        let answer = app.generate("bfl/flux-schnell", fields).await;
-        let record = app.wait_for_end(&answer.generation_id()).await;
-        assert_eq!(record["generation_provider_used"], used, "{record}");
-        assert_eq!(record["generation_status"], "succeeded");
-    }
-}
-
 async fn the_library_is_not_sent_twice(backend: Backend) {
-    let app = TestApp::start(backend).await;
+    let quick = Quick::new();
+    let app = TestApp::start_with(backend, &[quick.setting()]).await;
     let first = app.ask(app.get("/v1/library/models")).await;
     let tag = first.headers["etag"].to_str().unwrap();
     let again = app.get("/v1/library/models").header("If-None-Match", tag);
@@ -107,8 +33,8 @@ async fn the_library_is_not_sent_twice(backend: Backend) {
     assert_eq!(app.show(&id)["catalogue_version"], first.data()["catalogue_version"]);
 }
 
-async fn without_stand_ins_only_the_sandbox_is_on_offer(backend: Backend) {
-    let app = TestApp::start_with(backend, &[("sandbox.stand_in", "false")]).await;
+async fn without_emulator_and_credentials_only_the_sandbox_is_on_offer(backend: Backend) {
+    let app = TestApp::start_with(backend, &[("emulator.enabled", "false")]).await;
     let library = app.ask(app.get("/v1/library/models")).await;
     let all_sandbox = library.data()["models"]
         .as_array()
@@ -129,7 +55,9 @@ async fn the_operator_sets_prices(backend: Backend) {
     let path = directory.path().join("prices.toml");
     std::fs::write(&path, "\"bfl/flux-schnell\" = 0.011\n").unwrap();
     let prices = path.to_str().unwrap().to_owned();
-    let app = TestApp::start_with(backend, &[("catalogue.prices", &prices)]).await;
+    let quick = Quick::new();
+    let settings = [("catalogue.prices", prices.as_str()), quick.setting()];
+    let app = TestApp::start_with(backend, &settings).await;
     let models = app.ask(app.get("/v1/library/models")).await;
     let schnell = find(models.data(), "bfl/flux-schnell").unwrap();
     assert_eq!(

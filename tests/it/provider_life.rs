@@ -6,48 +6,12 @@ use serde_json::{Value, json};
 
 use crate::emulator::Emulator;
 use crate::support::app::TestApp;
-use crate::support::database::Backend;
-
-/// A key of the form that each provider hands out, and the paths below which it is spoken to.
-const PROVIDERS: [(&str, &str, &str); 8] = [
-    ("alibabacloud", "sk-0123456789abcdef0123456789abcdef", "/alibabacloud/api/v1"),
-    ("bfl", "key", "/bfl"),
-    ("byteplus", "key", "/byteplus/api/v3"),
-    ("cloudflare", "key", "/cloudflare/client/v4"),
-    ("fal", "id:secret", "/fal/queue"),
-    ("openai", "sk-0123456789abcdef0123456789abcdef", "/openai/v1"),
-    ("replicate", "r8_key", "/replicate/v1"),
-    ("runway", "key_0123456789abcdef", "/runway"),
-];
-
-pub async fn app_behind(emulator: &Emulator, more: &[(&str, &str)]) -> TestApp {
-    let mut settings = vec![
-        ("catalogue.allow_placeholder_prices".to_owned(), "true".to_owned()),
-        ("plan_enterprise.images_in_flight_max".to_owned(), "1000".to_owned()),
-        ("plan_enterprise.videos_in_flight_max".to_owned(), "1000".to_owned()),
-        (
-            "provider_cloudflare.account_id".to_owned(),
-            "0123456789abcdef0123456789abcdef".to_owned(),
-        ),
-        (
-            "provider_fal.keys_url".to_owned(),
-            format!("{}/fal/rest/.well-known/jwks.json", emulator.url),
-        ),
-    ];
-    for (name, key, path) in PROVIDERS {
-        settings.push((format!("provider_{name}.api_key"), key.to_owned()));
-        settings.push((format!("provider_{name}.base_url"), format!("{}{path}", emulator.url)));
-    }
-    let settings = settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let settings: Vec<(&str, &str)> = settings.chain(more.iter().copied()).collect();
-    TestApp::start_with(Backend::Sqlite, &settings).await
-}
 
 /// On one database only: what is tried lies in front of the store.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_model_lives_at_every_provider_of_its_stack() {
     let emulator = Emulator::instant("");
-    let app = app_behind(&emulator, &[]).await;
+    let app = emulator.app(&[]).await;
     let (_, key) = app.account("100000");
     let made = app.generate("sandbox/inline", json!({})).await.generation_id();
     let picture = app.wait_for_end(&made).await["generation_output_file"][0].clone();

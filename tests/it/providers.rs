@@ -54,6 +54,7 @@ impl Played {
         let settings = [
             ("provider_fal.api_key", SECRET),
             ("provider_fal.base_url", self.url.as_str()),
+            ("provider_fal.run_url", self.url.as_str()),
             ("provider_replicate.api_key", SECRET),
             ("provider_replicate.base_url", self.url.as_str()),
             // A provider that an operator names may be anywhere, whatever others may.
@@ -98,19 +99,12 @@ fn text(body: &Value) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-const QUEUE: &str = "POST /fal-ai/flux/schnell";
+const RUN: &str = "POST /fal-ai/flux/schnell";
 const PREDICT: &str = "POST /models/black-forest-labs/flux-schnell/predictions";
 
 /// A run at fal that ends with this result and this file.
 fn fal(result: (u16, Value), file: Vec<u8>) -> HashMap<&'static str, (u16, Vec<u8>)> {
-    let queued = json!({ "status": "IN_QUEUE", "request_id": "r-1" });
-    let completed = json!({ "status": "COMPLETED", "request_id": "r-1", "logs": null });
-    HashMap::from([
-        (QUEUE, (200, text(&queued))),
-        ("GET /fal-ai/flux/requests/r-1/status", (200, text(&completed))),
-        ("GET /fal-ai/flux/requests/r-1", (result.0, text(&result.1))),
-        ("GET /out", (200, file)),
-    ])
+    HashMap::from([(RUN, (result.0, text(&result.1))), ("GET /out", (200, file))])
 }
 
 fn made() -> (u16, Value) {
@@ -142,7 +136,7 @@ async fn an_output_is_taken_over_and_converted_before_success(backend: Backend) 
     assert!(url.starts_with(&app.url), "{url}");
     let file = app.client.get(url).send().await.unwrap().bytes().await.unwrap();
     assert_eq!(image::guess_format(&file).unwrap(), ImageFormat::Png);
-    assert_eq!((provider.asked(QUEUE), provider.asked("GET /out")), (1, 1));
+    assert_eq!((provider.asked(RUN), provider.asked("GET /out")), (1, 1));
 }
 
 async fn a_page_in_place_of_a_picture_is_refunded(backend: Backend) {
@@ -163,7 +157,7 @@ async fn refused_content_is_not_taken_to_another_provider(backend: Backend) {
     let app = provider.app(backend).await;
     let record = generate(&app).await;
     assert_eq!(record["generation_error_code"], "BSE2006", "{record}");
-    assert_eq!(provider.asked(QUEUE), 1);
+    assert_eq!(provider.asked(RUN), 1);
 }
 
 async fn a_provider_that_is_down_is_passed_over(backend: Backend) {

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::emulator::Emulator;
 use crate::on_both;
-use crate::provider_life::app_behind;
 use crate::support::app::TestApp;
 use crate::support::database::Backend;
 
@@ -40,7 +39,7 @@ fn first_asked(shown: &Value) -> &str {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traffic_leaves_a_provider_that_degrades_and_comes_back_to_it() {
     let emulator = Emulator::instant("");
-    let app = app_behind(&emulator, &QUICK).await;
+    let app = emulator.app(&QUICK).await;
     let (account, key) = app.account("100");
     for _ in 0..8 {
         assert_eq!(first_asked(&picture(&app, &key).await), "replicate");

@@ -12,7 +12,9 @@ pub mod node;
 pub mod people;
 pub mod program;
 pub mod receiver;
+pub mod relay;
 pub mod signed_in;
+pub mod untrusted;
 pub mod wait;
 pub mod wire;
 

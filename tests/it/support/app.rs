@@ -23,6 +23,8 @@ pub struct TestApp {
     pub url: String,
     /// Where metrics are.
     pub operator_url: String,
+    /// The emulator in its process; empty when it asks real providers.
+    pub emulator_url: String,
     /// The Full Access key of the first account.
     pub key: String,
     pub account_id: String,
@@ -112,6 +114,7 @@ impl TestApp {
             database_url,
             url: text("url"),
             operator_url: text("operator_url"),
+            emulator_url: text("emulator_url"),
             key: text("apikey"),
             account_id: text("account_id"),
             first_link: ready["first_link"].as_str().map(str::to_owned),
@@ -153,6 +156,7 @@ impl TestApp {
         self.url = ready["url"].as_str().unwrap().to_owned();
         self.operator_url = ready["operator_url"].as_str().unwrap_or_default().to_owned();
         self.first_link = ready["first_link"].as_str().map(str::to_owned);
+        self.emulator_url = ready["emulator_url"].as_str().unwrap_or_default().to_owned();
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {

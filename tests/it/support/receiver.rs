@@ -14,6 +14,7 @@ use super::wait;
 /// One delivery as it came in.
 #[derive(Debug, Clone)]
 pub struct Received {
+    pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     /// Byte for byte.
@@ -146,6 +147,7 @@ async fn take(request: HttpRequest, body: web::Bytes, inner: web::Data<Inner>) -
     let headers =
         headers.map(|(name, value)| (name.as_str().to_owned(), value.to_str().unwrap().to_owned()));
     let received = Received {
+        path: request.path().to_owned(),
         headers: headers.collect(),
         body: String::from_utf8(body.to_vec()).unwrap(),
         answered: status,
