@@ -1,8 +1,9 @@
 // The frame around all pages.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 
-import { PHONE, inspect, story } from "../support/browser.mjs";
+import { PHONE, inspect, story, toast } from "../support/browser.mjs";
 
 const KEYS = "/home/paper-lab/api-keys";
 
@@ -79,4 +80,45 @@ story("the keyboard reaches the content first, and every page of the sidebar is 
   for (const href of links) {
     assert.equal((await page.request.get(href)).status(), 200, href);
   }
+});
+
+// No page with rows to export is as small as these two rows, with all that is awkward in a table.
+const TABLE = `
+  <button type="button" popovertarget="sample-actions" data-actions>Actions</button>
+  <div class="menu" id="sample-actions" popover data-export="activity" data-table="sample">
+    <ul><li><button type="button" data-copy-as="csv">Copy as CSV</button></li>
+    <li><button type="button" data-export-as="json">Export as JSON</button></li></ul>
+  </div>
+  <div id="sample" data-region><table>
+    <thead><tr><th><input type="checkbox" data-select-all aria-label="Select all"></th><th>Member</th><th>Amount</th></tr></thead>
+    <tbody>
+      <tr><td><input type="checkbox" data-select value="1" aria-label="one"></td><td data-field="member">=HYPERLINK("x")</td><td data-field="amount" data-value="-0.052">–0.052 $</td></tr>
+      <tr><td><input type="checkbox" data-select value="2" aria-label="two"></td><td data-field="member"> Ada, “A” </td><td data-field="amount" data-value="+cmd">x</td></tr>
+    </tbody></table></div>`;
+
+story("selected rows are copied and exported, and spreadsheets run nothing of them", "ada", async (page) => {
+  await page.goto(KEYS);
+  await page.evaluate((html) => document.querySelector("main").insertAdjacentHTML("beforeend", html), TABLE);
+  await page.getByRole("button", { name: "Actions", exact: true }).click();
+  await page.getByRole("button", { name: "Copy as CSV" }).click();
+  await toast(page, "Select rows first");
+  await page.getByLabel("one").check();
+  assert.ok(await page.getByLabel("Select all").evaluate((box) => box.indeterminate));
+  await page.getByRole("button", { name: "Actions (1)" }).waitFor();
+  await page.getByLabel("Select all").check();
+  await page.getByRole("button", { name: "Actions (2)" }).click();
+  await page.getByRole("button", { name: "Copy as CSV" }).click();
+  await toast(page, "2 copied to clipboard");
+  assert.equal(
+    await page.evaluate(() => navigator.clipboard.readText()),
+    'member,amount\r\n"\'=HYPERLINK(""x"")",-0.052\r\n"Ada, “A”",\'+cmd',
+  );
+  await page.getByRole("button", { name: "Actions (2)" }).click();
+  const [file] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Export as JSON" }).click(),
+  ]);
+  assert.equal(file.suggestedFilename(), "activity.json");
+  const rows = JSON.parse(readFileSync(await file.path(), "utf8"));
+  assert.deepEqual(rows[0], { member: '=HYPERLINK("x")', amount: "-0.052" });
 });
