@@ -1,43 +1,46 @@
 //! The composition root: settings in, a running server out.
 
+mod announcement;
+mod emulation;
 mod engine;
+mod keeping;
 mod lock;
+mod open_files;
 mod people;
 
-use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::Arbiter;
 use actix_web::dev::ServerHandle;
+use actors::catalogue::Catalogue;
 use actix_web::{HttpServer, web};
+use actors::file_urls::FileUrls;
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
 use actors::offering::Offering;
 use actors::ports::deliveries::DeliveryLog;
-use actors::ports::{
-    AttemptStore, DeliveryListener, GenerationStore, IdSource, IdempotencyStore, KeyStore,
-};
-use actors::provider_health::ProviderHealth;
+use actors::ports::{DeliveryListener, GenerationStore, IdSource, IdempotencyStore, KeyStore};
+use actors::router::Router;
 use actors::system::System;
 use actors::watchers::Watchers;
-use actors::webhook::FileUrls;
 use anyhow::Context;
 use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use providers::clock::Clock;
-use serde_json::json;
+use providers::name::ProviderName;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use crate::account_removal;
 use crate::address_guard::Policy;
-use crate::app::engine::{Providers, Shared};
+use crate::app::engine::Shared;
 use crate::app::lock::ServerLock;
 use crate::auth::session::Sessions;
 use crate::auth::{Auth, AuthParts};
@@ -45,7 +48,7 @@ use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{self, Sources};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::dashboard::{self, Dashboard, Live};
+use crate::dashboard::{self, Dashboard, Live, Policy as PagePolicy};
 use crate::http::{
     self, AppState, BodyLimits, Document, Idempotency, Readiness, StreamLimits, Streams,
 };
@@ -53,13 +56,16 @@ use crate::identity::{self, CreatedKey};
 use crate::ids::SystemIds;
 use crate::input_files::InputFiles;
 use crate::metrics::{self, Metrics};
+use crate::moderation::Moderation;
 use crate::outputs::Outputs;
 use crate::rate_limit::RateLimits;
-use crate::request_log::{self, RequestLog, RequestLogParts};
+use crate::request_log::{RequestLog, RequestLogParts};
+use crate::routing_memory;
 use crate::secrets::{MasterKey, Purpose};
 use crate::storage_probe::StorageProbe;
 use crate::store::server_lock::DatabaseLock;
 use crate::store::{Db, Store, StoreMetrics, StoreParts};
+use crate::webhook_sender::WebhookClient;
 
 /// How often it is written down when keys were last used.
 const LAST_USED_INTERVAL: Duration = Duration::from_secs(1);
@@ -71,10 +77,6 @@ const FORGET_PAGE: u32 = 1000;
 /// How often events are let go of that were kept for too long, and how many at once.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(60);
 const EXPIRE_PAGE: u32 = 1000;
-/// Most attempts that are read back at start: far more than it takes to judge every provider.
-const ATTEMPTS_MAX: u32 = 100_000;
-/// How often requests that are too old are removed from the log.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// How long the writer may take for what is queued when everybody else has stopped.
 const WRITER_END: Duration = Duration::from_secs(10);
 
@@ -83,6 +85,7 @@ const WRITER_END: Duration = Duration::from_secs(10);
 /// # Errors
 /// When it cannot start; the message says what is wrong.
 pub fn serve(config: &Config, as_json: bool) -> anyhow::Result<()> {
+    open_files::raise_limit();
     actix_rt::System::new().block_on(async {
         // Before anything can be told of the start, and so that a stop during it is orderly too.
         let mut signals = StopSignals::listen()?;
@@ -128,7 +131,12 @@ pub struct Running {
     pub operator_address: Option<SocketAddr>,
     /// The key of the first account, when this start has made it.
     pub first_key: Option<CreatedKey>,
+    /// The link that makes the first owner, as long as there is nobody.
+    pub first_link: Option<String>,
     url: String,
+    /// The real providers that are asked, unless it is the emulator.
+    providers: Vec<ProviderName>,
+    emulator: Option<emulator::Running>,
     servers: Vec<ServerHandle>,
     watchers: Watchers,
     live: Live,
@@ -136,6 +144,7 @@ pub struct Running {
     request_log: RequestLog,
     /// What is written down or cleaned up from time to time.
     keeping: Vec<JoinHandle<()>>,
+    routing: Routing,
     system: System,
     store: Arc<Store>,
     deliveries: Arc<dyn DeliveryListener>,
@@ -152,11 +161,7 @@ pub struct Running {
 pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let lock = ServerLock::take(&config.storage.data_dir, &config.storage.database)?;
     let master_key = Arc::new(MasterKey::load(config)?);
-    let catalogue = Arc::new(catalogue_file::load(Sources {
-        sandbox: config.sandbox.enabled,
-        directory: config.catalogue.directory.as_deref(),
-        prices: config.catalogue.prices.as_deref(),
-    })?);
+    let catalogue = load_catalogue(config)?;
     let db = Db::connect(&config.storage.database, config.storage.database_connections).await?;
     let database_lock = db.lock_server().await?;
     db.migrate().await?;
@@ -164,10 +169,13 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let listener = listen(config.server.listen)?;
     let address = listener.local_addr()?;
     let url = config.server.public_url(address).as_str().trim_end_matches('/').to_owned();
-    let files = FileUrls { base: url.clone() };
+    let files_key = master_key.derive(Purpose::OutputUrls).mac(b"files");
+    let files = FileUrls::new(url.clone(), &files_key, config.retention.kept);
     let (clock, ids): (Arc<dyn Clock>, Arc<dyn IdSource>) =
         (Arc::new(SystemClock), Arc::new(SystemIds));
     let node = NodeId(ids.next());
+    let emulator = emulation::start(config, &master_key, &clock)?;
+    let config = &emulation::configured(config, emulator.as_ref())?;
 
     let mut registry = MetricsRegistry::default();
     let (http_metrics, engine_metrics) =
@@ -191,41 +199,41 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let first_key = identity::bootstrap(&identity::Context::new(store.clone(), config)).await?;
 
     let store = Arc::new(store);
-    let folder_key = master_key.derive(Purpose::OutputFolders);
-    let outputs = Arc::new(Outputs::local(
-        &config.storage.outputs_dir(),
-        folder_key,
-        engine::services::downloads(config)?,
-    )?);
-    let providers = Providers::new(config, &master_key, &clock)?;
+    let downloads = engine::services::downloads(config)?;
+    let outputs = Arc::new(Outputs::open(&config.outputs, downloads)?);
+    let provider_registry = engine::registry(config, &master_key, &clock)?;
     let offering = Arc::new(Offering::new(
         Arc::clone(&catalogue),
-        providers.services(),
+        engine::services(&provider_registry, emulator.is_some()),
         config.catalogue.allow_placeholder_prices,
     ));
-    let provider_health = Arc::new(ProviderHealth::new(config.provider_health));
-    // Before any attempt of this process ends, which would then count twice.
-    remember_attempts(&provider_health, store.as_ref(), clock.now()).await;
-    let callbacks = Arc::new(
-        SignedCallbackUrls::new(
-            local_url(address)?,
-            config.server.configured_public_url.clone(),
-            master_key.derive(Purpose::CallbackTokens),
-        )
-        .with_stand_ins(providers.stand_ins),
-    );
+    let router = Arc::new(Router::new(&catalogue, config.routing.rules));
+    // Before any attempt of this process ends, which would then count twice. Without it a provider
+    // is unknown for a while, which is no reason not to start.
+    let region = config.server.region.as_str();
+    if let Err(error) = routing_memory::recall(&router, &*store, region, clock.now()).await {
+        tracing::warn!(%error, "how providers have done before is not known");
+    }
+    let local = local_url(address)?;
+    let outside = match &emulator {
+        // It is in this process and needs no way through proxies and certificates.
+        Some(_) => Some(local.clone()),
+        None => config.server.configured_public_url.clone(),
+    };
+    let token_key = master_key.derive(Purpose::CallbackTokens);
+    let callbacks = Arc::new(SignedCallbackUrls::new(local, outside, token_key));
     let env = engine::env(
         config,
         Shared {
             store: Arc::clone(&store),
-            registry: providers.registry,
+            registry: provider_registry,
             outputs: Arc::clone(&outputs) as _,
             catalogue: Arc::clone(&catalogue),
             callbacks: Arc::clone(&callbacks) as _,
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
             metrics: engine_metrics,
-            provider_health: Arc::clone(&provider_health),
+            router: Arc::clone(&router),
         },
     )?;
     let configured_providers = env.registry.names().collect();
@@ -251,7 +259,18 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         metrics: http_metrics.request_log.clone(),
     });
     actix_rt::spawn(write_log);
-    let sessions = people::sessions(config, &master_key, &url, &store, (&clock, &ids));
+    let parts = people::Parts {
+        config,
+        master_key: &master_key,
+        url: &url,
+        store: &store,
+        clock: &clock,
+        ids: &ids,
+        auth: &auth,
+    };
+    let (sessions, people) = (web::Data::new(parts.sessions()), Arc::new(parts.people().await?));
+    let postman = parts.postman(&people)?;
+    let first_link = people.first_link().await?;
     let state = Arc::new(AppState {
         engine: Arc::new(system.engine().clone()),
         generations: Arc::clone(&store) as Arc<dyn GenerationStore>,
@@ -270,7 +289,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         callbacks,
         files,
         outputs: Arc::clone(outputs.objects()),
-        provider_health,
+        router: Arc::clone(&router),
         configured_providers,
         storage_probe: StorageProbe::new(Arc::clone(outputs.objects()), node.0),
         readiness: Arc::new(WatchReadiness {
@@ -286,6 +305,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             &config.input_files,
             Policy::FILE.or_private(config.webhooks.allow_private_targets),
         )?,
+        moderation: Moderation::new(config.moderation.as_ref())?,
         watchers: watchers.clone(),
         streams: Streams::new(StreamLimits {
             streams_max: config.events.streams_max,
@@ -296,17 +316,24 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let live = Live::default();
     let dashboard = Dashboard {
         context: identity::Context::new(store.as_ref().clone(), config),
+        people,
         offering,
+        webhook_sender: Arc::new(
+            WebhookClient::new(&config.webhooks).context("cannot make an HTTP client")?,
+        ),
         url: url.clone(),
         live: live.clone(),
+        policy: PagePolicy::with_media_from(&url)?,
     };
-    let pages = Pages { sessions: web::Data::new(sessions), dashboard: web::Data::new(dashboard) };
+    let pages = Pages { sessions: sessions.clone(), dashboard: web::Data::new(dashboard) };
     let mut servers = vec![serve_api(config, listener, state, &auth, pages)?];
     let operator = config.operator.listen.and_then(listen_for_operator);
     let operator_address = operator.as_ref().map(TcpListener::local_addr).transpose()?;
     if let Some(listener) = operator {
         servers.push(serve_operator(listener, registry)?);
     }
+    let routing =
+        Routing { router, region: config.server.region.clone(), clock: Arc::clone(&clock) };
     let keeping = vec![
         actix_rt::spawn(look_after(Arc::clone(&auth), Arc::clone(&clock))),
         actix_rt::spawn(forget_expired(Arc::clone(&store) as _, Arc::clone(&clock))),
@@ -315,19 +342,53 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             Arc::clone(&clock),
             TimeDelta::from_std(config.webhooks.queue_kept)?,
         )),
-        actix_rt::spawn(forget_requests(Arc::clone(&store), config.request_log.keep_max, clock)),
+        actix_rt::spawn(keeping::forget_requests(
+            Arc::clone(&store),
+            config.request_log.keep_max,
+            Arc::clone(&clock),
+        )),
+        actix_rt::spawn(keep_routing(routing.clone(), Arc::clone(&store), config.routing.snapshot)),
+        actix_rt::spawn(postman.run()),
+        actix_rt::spawn(account_removal::run(
+            Arc::clone(&store),
+            system.engine().clone(),
+            Arc::clone(&clock),
+        )),
+        actix_rt::spawn(people::forget(
+            sessions.into_inner(),
+            Arc::clone(&store),
+            Arc::clone(&clock),
+        )),
+        actix_rt::spawn(keeping::clear(
+            system.engine().clone(),
+            Arc::clone(&store),
+            config.retention,
+        )),
+        actix_rt::spawn(keeping::remove_orphans(
+            outputs,
+            Arc::clone(&store),
+            clock,
+            config.retention,
+        )),
     ];
     Ok(Running {
         address,
         operator_address,
         first_key,
+        first_link,
         url,
+        providers: match emulator {
+            Some(_) => Vec::new(),
+            None => config.providers.asked.keys().copied().collect(),
+        },
+        emulator,
         servers,
         watchers,
         live,
         auth,
         request_log,
         keeping,
+        routing,
         system,
         store,
         deliveries,
@@ -339,46 +400,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
 }
 
 impl Running {
-    /// Says on standard output where the server is and, the first time, what its key is: for
-    /// people, or as one line of JSON.
-    ///
-    /// # Errors
-    /// When standard output cannot be written.
-    pub fn announce(&self, as_json: bool) -> anyhow::Result<()> {
-        let operator_url = self.operator_address.map(|address| format!("http://{address}"));
-        let mut out = std::io::stdout().lock();
-        if as_json {
-            let key = self.first_key.as_ref();
-            let ready = json!({
-                "url": self.url,
-                "operator_url": operator_url,
-                "account_id": key.map(|key| key.key.account_id),
-                "apikey_id": key.map(|key| key.key.id),
-                "apikey": key.map(|key| key.plain.expose()),
-            });
-            writeln!(out, "{ready}")?;
-            return Ok(out.flush()?);
-        }
-        let version = env!("CARGO_PKG_VERSION");
-        writeln!(out, "babysea {version} listens on {}", self.url)?;
-        if let Some(url) = operator_url {
-            writeln!(out, "metrics for the operator: {url}/metrics")?;
-        }
-        if let Some(key) = &self.first_key {
-            let (key, url) = (key.plain.expose(), &self.url);
-            writeln!(
-                out,
-                "\nA first account was made, with 1.000 credit and this key, which is shown once:\
-                 \n\n    {key}\n\nTry it:\n\n    \
-                 curl -s {url}/v1/generate/image/sandbox/inline \\\n      \
-                 -H 'Authorization: Bearer {key}' \\\n      \
-                 -H 'Content-Type: application/json' \\\n      \
-                 -d '{{\"generation_prompt\": \"a lighthouse made of folded paper\"}}'\n"
-            )?;
-        }
-        Ok(out.flush()?)
-    }
-
     /// What recognizes keys, for measuring it.
     pub fn auth(&self) -> &Auth {
         &self.auth
@@ -408,6 +429,10 @@ impl Running {
         }
         drop((self.auth, self.request_log));
         self.system.stop().await;
+        self.routing.keep(&self.store).await;
+        if let Some(emulator) = self.emulator {
+            emulator.stop().await;
+        }
         // The writer ends when nobody can give it work any more.
         drop((self.store, self.deliveries));
         if timeout(WRITER_END, self.writer_ended).await.is_err() {
@@ -420,17 +445,36 @@ impl Running {
     }
 }
 
-/// Counts the attempts that ended before this start. Without them a provider is unknown for a
-/// while, which is no reason not to start.
-async fn remember_attempts(
-    health: &ProviderHealth,
-    attempts: &dyn AttemptStore,
-    now: DateTime<Utc>,
-) {
-    let since = now - health.rules().window;
-    match attempts.list_ended_any_account(since, ATTEMPTS_MAX).await {
-        Ok(ended) => ended.iter().for_each(|(provider, outcome)| health.note(*provider, outcome)),
-        Err(error) => tracing::warn!(%error, "how providers have done before is not known"),
+/// What a server with these settings offers.
+///
+/// # Errors
+/// When the settings of a provider, or the catalogue, are not as they must be.
+pub fn offered(config: &Config) -> anyhow::Result<(Arc<Catalogue>, Offering)> {
+    let (catalogue, clock) = (load_catalogue(config)?, Arc::new(SystemClock) as Arc<dyn Clock>);
+    let providers = Providers::new(config, &MasterKey::load(config)?, &clock)?;
+    let offering = offering(config, &catalogue, &providers);
+    Ok((catalogue, offering))
+}
+
+fn load_catalogue(config: &Config) -> anyhow::Result<Arc<Catalogue>> {
+    Ok(Arc::new(catalogue_file::load(Sources {
+        sandbox: config.sandbox.enabled,
+        directory: config.catalogue.directory.as_deref(),
+        prices: config.catalogue.prices.as_deref(),
+    })?))
+}
+
+/// What is known of providers, and where it is kept.
+#[derive(Clone)]
+struct Routing {
+    router: Arc<Router>,
+    region: String,
+    clock: Arc<dyn Clock>,
+}
+
+impl Routing {
+    async fn keep(&self, store: &Store) {
+        routing_memory::keep(&self.router, store, &self.region, &*self.clock).await;
     }
 }
 
@@ -561,15 +605,11 @@ async fn forget_expired(store: Arc<dyn IdempotencyStore>, clock: Arc<dyn Clock>)
     }
 }
 
-/// Removes what is too old from the log of requests.
-async fn forget_requests(store: Arc<Store>, keep_max: Duration, clock: Arc<dyn Clock>) {
+/// Writes down from time to time what is known of providers.
+async fn keep_routing(routing: Routing, store: Arc<Store>, interval: Duration) {
     loop {
-        match request_log::forget_old(&*store, keep_max, clock.now()).await {
-            Ok(0) => {}
-            Ok(forgotten) => tracing::info!(forgotten, "old requests were removed from the log"),
-            Err(error) => tracing::warn!(%error, "old requests were not removed from the log"),
-        }
-        sleep(PRUNE_INTERVAL).await;
+        sleep(interval).await;
+        routing.keep(&store).await;
     }
 }
 

@@ -10,6 +10,7 @@ mod bounded;
 mod failures;
 mod last_used;
 pub mod session;
+pub mod throttle;
 mod verifier;
 
 use std::cell::OnceCell;
@@ -28,9 +29,10 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use providers::clock::Clock;
+use tokio::sync::oneshot;
 
 use self::bcrypt_pool::BcryptPool;
-use self::failures::{Blocked, Failures};
+use self::failures::{Blocked, Failures, client_of};
 use self::last_used::LastUsed;
 use self::verifier::{Memory, NotVerified, Recognized, Verifier};
 use crate::config::{AuthConfig, TrustedProxies};
@@ -54,6 +56,11 @@ pub struct Auth {
     limits: Arc<RateLimits>,
     metrics: AuthMetrics,
 }
+
+/// Too much is being hashed; nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too much is being hashed")]
+pub struct Busy;
 
 /// What [`Auth`] is made of.
 pub struct AuthParts<'a> {
@@ -111,6 +118,21 @@ impl Auth {
         self.last_used.flush().await
     }
 
+    /// Runs something that takes tens of milliseconds of a core on the threads for that.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub async fn hash<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let (done, answer) = oneshot::channel();
+        // A caller that has gone away does not need its answer.
+        let job = move || drop(done.send(job()));
+        self.verifier.pool.try_run(job).map_err(|_| Busy)?;
+        answer.await.map_err(|_| Busy)
+    }
+
     /// Whether what is remembered of keys can be written and read.
     pub fn probe_cache(&self) -> bool {
         self.verifier.memory.probe(self.clock.now())
@@ -130,7 +152,7 @@ impl Auth {
         };
         // Before any work that a key could cause (`spec/contract.md` 4.1). A key that is known
         // causes none: whoever guesses from the same address must not lock its users out.
-        if let Some(blocked) = self.failures.blocked(client, self.clock.now())
+        if let Some(blocked) = self.failures.blocked(client_of(client), self.clock.now())
             && !self.verifier.known(text).is_some_and(|key| self.is_good(&key))
         {
             return Err(self.too_many(blocked));
@@ -188,7 +210,7 @@ impl Auth {
 
     /// One answer for every key that is not good, so that nobody learns what is wrong with it.
     fn fail(&self, client: IpAddr) -> ApiError {
-        self.failures.record(client, self.clock.now());
+        self.failures.record(client_of(client), self.clock.now());
         self.refuse(AuthOutcome::Failed, ErrorCode::AuthenticationFailed)
     }
 
@@ -207,7 +229,7 @@ impl Auth {
 
     /// The address of the client: of the peer, unless that is one of our proxies
     /// (`spec/faults.md` B12).
-    fn client(&self, request: &HttpRequest) -> IpAddr {
+    pub fn client(&self, request: &HttpRequest) -> IpAddr {
         // Only a test without a connection has no peer.
         let peer = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
         let forwarded: Vec<&str> = request
@@ -262,6 +284,8 @@ impl Identified {
 #[derive(Debug)]
 pub struct Authorized<S> {
     pub key: Arc<ApiKey>,
+    /// That of its account.
+    pub plan: Plan,
     /// When the checks were passed; also the last use of the key.
     pub at: DateTime<Utc>,
     /// What counting it took.
@@ -302,7 +326,8 @@ impl<S: RequiredScope> FromRequest for Authorized<S> {
             let caller = auth.authenticate(header, client).await?;
             Identified::note(&request, &caller);
             let taken = auth.admit(&caller, S::SCOPE)?;
-            Ok(Self { key: caller.key, at: caller.at, taken, scope: PhantomData })
+            let Caller { key, plan, at, .. } = caller;
+            Ok(Self { key, plan, at, taken, scope: PhantomData })
         }
         .boxed_local()
     }

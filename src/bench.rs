@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod bare;
 pub mod load;
+pub mod routing;
 pub mod webhooks;
 
 use std::net::SocketAddr;

@@ -7,12 +7,9 @@
 //! The token is an HMAC of what stands before it, so that nothing has to be stored and nobody
 //! can make the URL of another attempt out of the one they were given.
 
-use std::collections::BTreeSet;
-
 use actors::engine::CallbackTarget;
 use actors::generation::Generation;
 use actors::ports::CallbackUrls;
-use providers::name::ProviderName;
 use subtle::ConstantTimeEq;
 use url::Url;
 
@@ -25,22 +22,15 @@ const TOKEN_BYTES: usize = 16;
 /// Makes and recognizes them.
 pub struct SignedCallbackUrls {
     local: Url,
-    public: Option<Url>,
-    /// Providers that the sandbox stands in for.
-    stand_ins: BTreeSet<ProviderName>,
+    outside: Option<Url>,
     key: PurposeKey,
 }
 
 impl SignedCallbackUrls {
-    /// `local` is where this server listens, `public` is `server.public_url` when it is set;
+    /// `local` is where this server listens, `outside` how the providers reach it, if they do;
     /// `key` is derived for `Purpose::CallbackTokens`.
-    pub fn new(local: Url, public: Option<Url>, key: PurposeKey) -> Self {
-        Self { local, public, stand_ins: BTreeSet::new(), key }
-    }
-
-    /// With providers that the sandbox stands in for, which are in this process too.
-    pub fn with_stand_ins(self, stand_ins: BTreeSet<ProviderName>) -> Self {
-        Self { stand_ins, ..self }
+    pub fn new(local: Url, outside: Option<Url>, key: PurposeKey) -> Self {
+        Self { local, outside, key }
     }
 
     /// Whether we gave this URL out. Takes the same time for every token.
@@ -59,8 +49,7 @@ impl CallbackUrls for SignedCallbackUrls {
     /// others cannot reach us unless an operator has said how.
     fn url(&self, generation: &Generation, attempt: u32) -> Option<Url> {
         let provider = generation.attempt(attempt)?.provider;
-        let here = provider.is_sandbox() || self.stand_ins.contains(&provider);
-        let base = if here { &self.local } else { self.public.as_ref()? };
+        let base = if provider.is_sandbox() { &self.local } else { self.outside.as_ref()? };
         let subject = subject(&CallbackTarget {
             provider,
             account_id: generation.account_id,

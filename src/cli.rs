@@ -17,7 +17,9 @@ mod key;
 mod notification;
 mod output;
 mod parse;
+mod routing;
 mod secrets;
+mod user;
 mod webhook;
 
 use std::ffi::OsString;
@@ -115,10 +117,13 @@ enum OperatorCommand {
     /// Make, replace and withdraw API keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Make users who sign in to the dashboard, and links for them
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Make and switch webhook endpoints
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
-    /// Show what owners were told
+    /// Show what owners were told, and put it away
     #[command(subcommand)]
     Notification(notification::NotificationCommand),
     /// Replace the key that stored secrets are sealed with
@@ -133,6 +138,9 @@ enum OperatorCommand {
     /// Show generations
     #[command(subcommand)]
     Generation(generation::GenerationCommand),
+    /// Show in which order providers are tried
+    #[command(subcommand)]
+    Routing(routing::RoutingCommand),
     /// Check every invariant of the ledger and of the state machines
     ///
     /// Reads the whole database in one snapshot, while the server may go on. Ends with 0 when
@@ -236,6 +244,7 @@ impl OperatorCommand {
     fn run(self, config: &Config) -> anyhow::Result<Answer> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
+            self.expect_database(&config.storage.database)?;
             let db = Db::connect(&config.storage.database, CONNECTIONS).await?;
             db.migrate().await?;
             if let Self::Secrets(command) = self {
@@ -249,17 +258,32 @@ impl OperatorCommand {
         })
     }
 
+    /// A mistyped path must not become an empty database in which nothing is found.
+    fn expect_database(&self, database: &Database) -> anyhow::Result<()> {
+        let begins =
+            matches!(self, Self::Migrate | Self::Account(account::AccountCommand::Create(_)));
+        match database {
+            Database::Sqlite(path) if !begins && !path.exists() => anyhow::bail!(
+                "there is no database at {}; `babysea` or `babysea migrate` makes one",
+                path.display()
+            ),
+            Database::Sqlite(_) | Database::Postgres(_) => Ok(()),
+        }
+    }
+
     async fn answer(self, context: &Context, config: &Config) -> anyhow::Result<Answer> {
         match self {
             Self::Migrate => Ok(migrated(&config.storage.database)),
             Self::Account(command) => command.run(context).await,
             Self::Key(command) => command.run(context).await,
+            Self::User(command) => command.run(context, config).await,
             Self::Webhook(command) => command.run(context, config).await,
             Self::Notification(command) => command.run(context).await,
             Self::Secrets(_) => unreachable!("it is run before"),
             Self::Credit(command) => command.run(context).await,
             Self::Ledger(command) => command.run(context).await,
             Self::Generation(command) => command.run(context, config).await,
+            Self::Routing(command) => command.run(context, config).await,
             Self::Audit => audit::run(context, config).await,
         }
     }

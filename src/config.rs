@@ -5,10 +5,15 @@
 //! once below, with its type and range beside it; what is in a source and not read here is
 //! unknown and refused. All problems are reported together, each with where it came from.
 
+mod mail;
+mod moderation;
+mod outputs;
 mod people;
 mod providers;
 mod proxies;
 mod reader;
+mod retention;
+mod routing;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -17,16 +22,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use actors::account::{Plan, PlanLimits, Plans};
-use actors::provider_health::HealthRules;
 use actors::webhook::DeliveryPolicy;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+pub use self::mail::MailConfig;
 pub use self::people::PeopleConfig;
-pub use self::providers::{CloudflareConfig, FalConfig, ProvidersConfig, ReplicateConfig};
+pub use self::providers::ProvidersConfig;
 pub use self::proxies::TrustedProxies;
 use self::reader::Reader;
+pub use self::routing::RoutingConfig;
+pub use self::moderation::{ModerationConfig, OnFailure};
+pub use self::outputs::{BucketConfig, OutputsConfig};
+pub use self::retention::RetentionConfig;
 
 /// Every setting with its default and what it is for.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -41,19 +50,25 @@ pub struct Config {
     pub server: ServerConfig,
     pub operator: OperatorConfig,
     pub storage: StorageConfig,
+    pub outputs: OutputsConfig,
     pub writer: WriterConfig,
     pub auth: AuthConfig,
     pub people: PeopleConfig,
+    pub mail: MailConfig,
     pub generation: GenerationConfig,
     pub webhooks: WebhooksConfig,
     pub input_files: InputFilesConfig,
-    pub provider_health: HealthRules,
+    pub routing: RoutingConfig,
+    /// Absent: nobody is asked.
+    pub moderation: Option<ModerationConfig>,
     pub events: EventsConfig,
     pub sandbox: SandboxConfig,
+    pub emulator: EmulatorConfig,
     pub providers: ProvidersConfig,
     pub catalogue: CatalogueConfig,
     pub limits: LimitsConfig,
     pub request_log: RequestLogConfig,
+    pub retention: RetentionConfig,
     pub plans: Plans,
     pub secrets: SecretsConfig,
     pub log: LogConfig,
@@ -125,7 +140,6 @@ pub struct GenerationConfig {
     pub restarts_max: u32,
     pub poll_initial: Duration,
     pub poll_max: Duration,
-    pub polls_in_flight_max: usize,
     pub engine_threads: usize,
     pub store_output_bytes_max: u64,
 }
@@ -167,9 +181,15 @@ pub struct EventsConfig {
 #[derive(Debug, Clone)]
 pub struct SandboxConfig {
     pub enabled: bool,
-    pub stand_in: bool,
     /// Absolute.
     pub submissions_log: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+pub struct EmulatorConfig {
+    pub enabled: bool,
+    /// Absolute.
+    pub settings: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -249,26 +269,30 @@ impl Config {
         overrides: &Overrides,
     ) -> Result<Self, ConfigProblems> {
         let mut reader = Reader::new(file, environment, overrides)?;
+        let storage = StorageConfig::read(&mut reader);
+        let webhooks = WebhooksConfig::read(&mut reader);
         let config = Self {
             server: ServerConfig::read(&mut reader),
             operator: OperatorConfig::read(&mut reader),
-            storage: StorageConfig::read(&mut reader),
+            outputs: OutputsConfig::read(&mut reader, storage.data_dir.join("outputs")),
+            storage,
             writer: WriterConfig::read(&mut reader),
             auth: AuthConfig::read(&mut reader),
             people: PeopleConfig::read(&mut reader),
+            mail: MailConfig::read(&mut reader),
             generation: GenerationConfig::read(&mut reader),
-            webhooks: WebhooksConfig::read(&mut reader),
+            moderation: ModerationConfig::read(&mut reader, webhooks.allow_private_targets),
+            webhooks,
             input_files: InputFilesConfig::read(&mut reader),
-            provider_health: HealthRules {
-                window: reader.millis("provider_health.window_ms", 1000..=DAY_MS),
-                attempts_min: reader.integer("provider_health.attempts_min", 1..=1_000_000),
-                failures_percent: reader.integer("provider_health.failures_percent", 1..=100),
-            },
+            routing: RoutingConfig::read(&mut reader),
             events: EventsConfig::read(&mut reader),
             sandbox: SandboxConfig {
                 enabled: reader.flag("sandbox.enabled"),
-                stand_in: reader.flag("sandbox.stand_in"),
                 submissions_log: reader.path("sandbox.submissions_log"),
+            },
+            emulator: EmulatorConfig {
+                enabled: reader.flag("emulator.enabled"),
+                settings: reader.path("emulator.settings"),
             },
             providers: ProvidersConfig::read(&mut reader),
             catalogue: CatalogueConfig {
@@ -281,6 +305,7 @@ impl Config {
                 queue_max: reader.integer("request_log.queue_max", 1..=10_000_000),
                 keep_max: reader.millis("request_log.keep_max_ms", 1000..=366 * DAY_MS),
             },
+            retention: RetentionConfig::read(&mut reader),
             plans: Plans::new(|plan| plan_limits(&mut reader, plan)),
             secrets: SecretsConfig::read(&mut reader),
             log: LogConfig::read(&mut reader),
@@ -379,11 +404,6 @@ impl StorageConfig {
             data_dir,
         }
     }
-
-    /// Where outputs are kept.
-    pub fn outputs_dir(&self) -> PathBuf {
-        self.data_dir.join("outputs")
-    }
 }
 
 impl Database {
@@ -438,7 +458,6 @@ impl GenerationConfig {
             restarts_max: reader.integer("generation.restarts_max", 0..=100),
             poll_initial: reader.millis("generation.poll_initial_ms", 1..=DAY_MS),
             poll_max: reader.millis("generation.poll_max_ms", 1..=DAY_MS),
-            polls_in_flight_max: reader.integer("generation.polls_in_flight_max", 1..=100_000),
             engine_threads: reader.threads("generation.engine_threads"),
             store_output_bytes_max: reader
                 .integer("generation.store_output_bytes_max", 1024..=16 << 30),

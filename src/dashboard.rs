@@ -7,41 +7,59 @@
 mod api_keys;
 mod assets;
 pub mod chart;
+mod entry;
 mod errors;
 mod flash;
+mod form;
 mod frame;
+mod home;
 mod layout;
 mod listing;
 mod live;
+mod members;
 mod models;
 mod nav;
+mod notifications;
+mod playground;
+mod problem;
+mod profile;
+mod settings;
+mod teams;
 mod theme;
+mod webhook;
+mod webhooks;
 
 use std::sync::Arc;
 
 use actix_web::guard::{Guard, GuardContext};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig, get, post};
 use actix_web::{HttpRequest, HttpResponse};
 use actors::offering::Offering;
+use actors::ports::WebhookSender;
 use askama::Template;
+use serde::Deserialize;
 
 use self::flash::Flash;
+pub use self::frame::Policy;
 pub use self::live::Live;
 use crate::auth::session::{Sessions, SignedIn};
 use crate::error::page::PageError;
 use crate::identity::Context;
+use crate::people::People;
 
 /// The first segments of the paths that are pages. Everything else is the API's, and so are its
 /// answers to what does not exist.
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
     "",
     "theme",
     "sign-in",
     "sign-up",
     "sign-out",
     "password",
+    "email",
     "invitations",
     "first",
     "home",
@@ -53,18 +71,25 @@ const PLACES: [&str; 11] = [
 pub struct Dashboard {
     /// Where use cases are done.
     pub context: Context,
+    /// Who signs in, and to which accounts.
+    pub people: Arc<People>,
     /// The models that this server runs.
     pub offering: Arc<Offering>,
+    /// Sends the test events of webhook endpoints.
+    pub webhook_sender: Arc<dyn WebhookSender>,
     /// Where the outside world reaches this server, without a slash at the end.
     pub url: String,
     /// The open streams of pages that change while one looks at them.
     pub live: Live,
+    /// What browsers may do with pages.
+    pub policy: Policy,
 }
 
 /// Every page on one page.
 pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
     config.service(
         web::scope("/static")
+            .app_data(Data::clone(dashboard))
             .wrap(from_fn(frame::frame))
             .route("/{version}/{name}", get().to(assets::get_asset)),
     );
@@ -73,18 +98,104 @@ pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
             .guard(Pages)
             .app_data(Data::clone(dashboard))
             .wrap(from_fn(frame::frame))
-            .route("/", get().to(home))
             .route("/theme", post().to(theme::choose))
+            .configure(entry)
+            .configure(own)
             .route("/home/{slug}/api-keys", get().to(api_keys::list))
             .route("/home/{slug}/api-keys", post().to(api_keys::create))
             .route("/home/{slug}/api-keys/live", get().to(api_keys::watch))
             .route("/home/{slug}/api-keys/{id}/rotate", post().to(api_keys::rotate))
             .route("/home/{slug}/api-keys/{id}/revoke", post().to(api_keys::revoke))
             .route("/home/{slug}/api-keys/{id}/delete", post().to(api_keys::delete))
+            .route("/home/{slug}/webhooks", get().to(webhooks::list))
+            .route("/home/{slug}/webhooks", post().to(webhooks::create))
+            .route("/home/{slug}/webhooks/live", get().to(webhooks::watch))
+            .route("/home/{slug}/webhooks/{id}", get().to(webhook::show))
+            .route("/home/{slug}/webhooks/{id}/live", get().to(webhook::watch))
+            .route("/home/{slug}/webhooks/{id}/enable", post().to(webhook::enable))
+            .route("/home/{slug}/webhooks/{id}/disable", post().to(webhook::disable))
+            .route("/home/{slug}/webhooks/{id}/events", post().to(webhook::edit))
+            .route("/home/{slug}/webhooks/{id}/rotate", post().to(webhook::rotate))
+            .route("/home/{slug}/webhooks/{id}/test", post().to(webhook::test))
+            .route("/home/{slug}/webhooks/{id}/deliver", post().to(webhook::deliver_queued))
+            .route("/home/{slug}/webhooks/{id}/replay", post().to(webhook::replay_between))
+            .route("/home/{slug}/webhooks/{id}/replay/{delivery}", post().to(webhook::replay))
+            .route("/home/{slug}/webhooks/{id}/delete", post().to(webhook::delete))
+            .route("/home/{slug}/notifications", get().to(notifications::list))
+            .route("/home/{slug}/notifications/live", get().to(notifications::watch))
+            .route("/home/{slug}/notifications/read", post().to(notifications::read_all))
+            .route("/home/{slug}/notifications/{id}/read", post().to(notifications::read))
+            .route("/home/{slug}/notifications/{id}/dismiss", post().to(notifications::dismiss))
+            .configure(team)
             .route("/home/{slug}/models", get().to(models::list))
             .route("/home/{slug}/models/{model:.+}", get().to(models::show))
+            .route("/playground", get().to(playground::show))
+            .route("/playground/models/{model:.+}", get().to(playground::describe))
             .default_service(web::to(errors::not_found)),
     );
+}
+
+/// The ways in.
+fn entry(config: &mut ServiceConfig) {
+    use entry::{email, first, invitation, password, sign_in, sign_up};
+    config
+        .route("/", get().to(home::start))
+        .route("/sign-in", get().to(sign_in::show))
+        .route("/sign-in", post().to(sign_in::sign_in))
+        .route("/sign-out", post().to(sign_in::sign_out))
+        .route("/sign-up", get().to(sign_up::show))
+        .route("/sign-up", post().to(sign_up::ask))
+        .route("/sign-up/{token}", get().to(sign_up::open))
+        .route("/sign-up/{token}", post().to(sign_up::finish))
+        .route("/first/{token}", get().to(first::show))
+        .route("/first/{token}", post().to(first::create))
+        .route("/password/reset", get().to(password::show))
+        .route("/password/reset", post().to(password::ask))
+        .route("/password/reset/{token}", get().to(password::open))
+        .route("/password/reset/{token}", post().to(password::set))
+        .route("/email/{token}", get().to(email::open))
+        .route("/email/{token}", post().to(email::confirm))
+        .route("/invitations/{token}", get().to(invitation::open))
+        .route("/invitations/{token}", post().to(invitation::accept))
+        .route("/invitations/{token}/new", post().to(invitation::accept_as_new));
+}
+
+/// What is one person's. Before `{slug}`, which they would else be.
+fn own(config: &mut ServiceConfig) {
+    config
+        .route("/home/settings", get().to(profile::show))
+        .route("/home/settings/name", post().to(profile::rename))
+        .route("/home/settings/email", post().to(profile::change_email))
+        .route("/home/settings/password", post().to(profile::change_password))
+        .route("/home/settings/export", post().to(profile::export))
+        .route("/home/settings/sessions/end-others", post().to(profile::end_other_sessions))
+        .route("/home/settings/sessions/{id}/end", post().to(profile::end_session))
+        .route("/home/settings/deletion-code", post().to(profile::send_deletion_code))
+        .route("/home/settings/delete", post().to(profile::delete))
+        .route("/home/teams", get().to(teams::show))
+        .route("/home/teams", post().to(teams::create));
+}
+
+/// What is a team's.
+fn team(config: &mut ServiceConfig) {
+    config
+        .route("/home/{slug}/members", get().to(members::list))
+        .route("/home/{slug}/members/invite", post().to(members::invite))
+        .route("/home/{slug}/members/{id}/role", post().to(members::change_role))
+        .route("/home/{slug}/members/{id}/remove", post().to(members::remove))
+        .route("/home/{slug}/members/{id}/transfer-code", post().to(members::send_transfer_code))
+        .route("/home/{slug}/members/{id}/transfer", post().to(members::transfer))
+        .route("/home/{slug}/members/invitations/{id}/role", post().to(members::change_invitation))
+        .route("/home/{slug}/members/invitations/{id}/renew", post().to(members::renew_invitation))
+        .route(
+            "/home/{slug}/members/invitations/{id}/remove",
+            post().to(members::remove_invitation),
+        )
+        .route("/home/{slug}/settings", get().to(settings::show))
+        .route("/home/{slug}/settings", post().to(settings::update))
+        .route("/home/{slug}/settings/leave", post().to(settings::leave))
+        .route("/home/{slug}/settings/deletion-code", post().to(settings::send_deletion_code))
+        .route("/home/{slug}/settings/delete", post().to(settings::delete));
 }
 
 /// Lets through what asks for a page.
@@ -98,21 +209,18 @@ impl Guard for Pages {
     }
 }
 
-/// Leads to the first workspace of whoever is signed in, which is the personal one if there is one.
-async fn home(
-    person: SignedIn,
-    sessions: Data<Sessions>,
-    request: HttpRequest,
-) -> Result<HttpResponse, PageError> {
-    let memberships = sessions.memberships.list_memberships(person.user.id).await?;
-    let places = layout::places(&request, &memberships, None);
-    let first = places.first().ok_or(PageError::NotFound)?;
-    Ok(HttpResponse::SeeOther().insert_header((LOCATION, first.href.as_str())).finish())
-}
+/// A form that asks for nothing but what it is sent to.
+#[derive(Debug, Deserialize)]
+struct Nothing {}
 
 /// A page as an answer.
 fn page(template: &impl Template) -> Result<HttpResponse, PageError> {
-    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(template.render()?))
+    page_with(StatusCode::OK, template)
+}
+
+/// A page as an answer that is another than "here it is", such as a form that was refused.
+fn page_with(status: StatusCode, template: &impl Template) -> Result<HttpResponse, PageError> {
+    Ok(HttpResponse::build(status).content_type(ContentType::html()).body(template.render()?))
 }
 
 /// The end of a form: the page to go on with, and what to say there.

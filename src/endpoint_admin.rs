@@ -35,7 +35,7 @@ pub async fn enable(
 ) -> Result<(), IdentityError> {
     let (at, probe) = (context.clock.now(), DeliveryId(context.ids.next()));
     let enabling = Enabling { at, force, probe };
-    Ok(context.store.enable_endpoint(account_id, id, enabling).await??)
+    Ok(context.store.enable_endpoint(account_id, id, enabling, context.by_at(at)).await??)
 }
 
 /// Disables an endpoint; its events are kept.
@@ -47,7 +47,7 @@ pub async fn disable(
     account_id: AccountId,
     id: EndpointId,
 ) -> Result<(), IdentityError> {
-    let existed = context.store.disable_endpoint(account_id, id, context.clock.now()).await?;
+    let existed = context.store.disable_endpoint(account_id, id, context.by()).await?;
     found(existed)
 }
 
@@ -60,7 +60,7 @@ pub async fn delete(
     account_id: AccountId,
     id: EndpointId,
 ) -> Result<(), IdentityError> {
-    found(context.store.delete_endpoint(account_id, id).await?)
+    found(context.store.delete_endpoint(account_id, id, context.by()).await?)
 }
 
 /// Changes what an endpoint is told from now on.
@@ -74,7 +74,7 @@ pub async fn edit(
     events: &[EventName],
 ) -> Result<Vec<EventName>, IdentityError> {
     let events = subscribable(events)?;
-    found(context.store.edit_endpoint(account_id, id, &events).await?)?;
+    found(context.store.edit_endpoint(account_id, id, &events, context.by()).await?)?;
     Ok(events)
 }
 
@@ -105,7 +105,10 @@ pub async fn rotate_secret(
     let previous_until = (overlap_hours > 0).then(|| context.clock.now() + overlap);
     let secret = endpoint_secret();
     let store = &context.store;
-    found(store.rotate_endpoint_secret(account_id, id, secret.clone(), previous_until).await?)?;
+    let by = context.by();
+    let rotated =
+        store.rotate_endpoint_secret(account_id, id, secret.clone(), previous_until, by).await?;
+    found(rotated)?;
     Ok(RotatedSecret { secret, previous_until })
 }
 
@@ -133,7 +136,7 @@ pub async fn test(
         endpoint_id: id,
         id: DeliveryId(context.ids.next()),
         event: EventName::WebhookTest,
-        data,
+        data: Arc::new(data),
         ..WebhookDelivery::blank(context.clock.now())
     };
     let body = delivery.body();
@@ -214,7 +217,7 @@ pub async fn set_alerts(
 ) -> Result<AlertSettings, IdentityError> {
     let problem = |problem: AlertProblem| invalid("the thresholds", problem.to_string());
     let settings = settings.checked().map_err(problem)?;
-    match context.store.set_alerts(account_id, settings.clone()).await? {
+    match context.store.set_alerts(account_id, settings.clone(), context.by()).await? {
         true => Ok(settings),
         false => Err(EndpointRefusal::UnknownAccount.into()),
     }

@@ -117,11 +117,12 @@ impl ApiError {
     }
 
     /// A generation that failed before POST could answer (`spec/contract.md` 1.6): the reason
-    /// itself when another provider would say the same, else that all of them failed.
+    /// itself when it is not the provider's, else that all of them failed.
     pub fn generation_failed(generation: &Generation, reason: FailureCode) -> Self {
         let provider_errors: Vec<_> =
             generation.attempts().iter().filter_map(ProviderError::of).collect();
-        let (code, retryable) = if reason.is_decisive() {
+        let ours = reason == FailureCode::OutputProcessingFailed;
+        let (code, retryable) = if reason.is_decisive() || ours {
             let code = ErrorCode::of(reason);
             (code, code.row().retryable)
         } else {
@@ -178,7 +179,8 @@ impl ApiError {
 }
 
 impl ProviderError {
-    fn of(attempt: &Attempt) -> Option<Self> {
+    /// Why an attempt has failed, if it has.
+    pub fn of(attempt: &Attempt) -> Option<Self> {
         match &attempt.outcome {
             AttemptOutcome::Failed { failure, .. } => Some(Self {
                 provider: attempt.provider,
@@ -192,7 +194,8 @@ impl ProviderError {
         }
     }
 
-    fn to_json(&self) -> Value {
+    /// As the wire has it.
+    pub fn to_json(&self) -> Value {
         let row = self.code.row();
         json!({
             "provider": self.provider.as_str(),

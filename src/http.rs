@@ -20,6 +20,7 @@ mod idempotency;
 mod input_files;
 mod library;
 mod model_health;
+mod moderation;
 mod openapi;
 mod page;
 mod provider_health;
@@ -45,13 +46,13 @@ use actors::engine::{
     CallbackRefusal, CallbackTarget, CancelError, Cancellation, Engine, SubmitError,
     deletion::DeleteError,
 };
+use actors::file_urls::FileUrls;
 use actors::generation::{Generation, NewGeneration};
 use actors::id::{AccountId, GenerationId};
 use actors::offering::Offering;
 use actors::ports::{AccountStore, GenerationStore, IdSource, RequestLogStore};
-use actors::provider_health::ProviderHealth;
+use actors::router::Router;
 use actors::watchers::Watchers;
-use actors::webhook::FileUrls;
 use async_trait::async_trait;
 use object_store::ObjectStore;
 use providers::RawCallback;
@@ -67,6 +68,7 @@ use crate::auth::Auth;
 use crate::callback_urls::SignedCallbackUrls;
 use crate::input_files::InputFiles;
 use crate::metrics::Metrics;
+use crate::moderation::Moderation;
 use crate::request_log::RequestLog;
 use crate::storage_probe::StorageProbe;
 
@@ -89,13 +91,14 @@ pub struct AppState {
     /// Where the files behind [`AppState::files`] are.
     pub outputs: Arc<dyn ObjectStore>,
     pub readiness: Arc<dyn Readiness>,
-    pub provider_health: Arc<ProviderHealth>,
+    pub router: Arc<Router>,
     /// Those that this server can ask.
     pub configured_providers: BTreeSet<ProviderName>,
     pub storage_probe: StorageProbe,
     pub metrics: Metrics,
     pub body: BodyLimits,
     pub input_files: InputFiles,
+    pub moderation: Moderation,
     /// Who waits for what happens to a generation.
     pub watchers: Watchers,
     /// Room for open event streams.

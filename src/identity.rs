@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actors::account::{Account, AccountKind, Plan, WELCOME_CREDIT_THOUSANDTHS};
+use actors::activity::{Actor, By};
 use actors::api_key::{ApiKey, PlainKey, Preset, Rotated, Rotation, Scope};
-use actors::id::{AccountId, ApiKeyId, EndpointId};
+use actors::id::{AccountId, ActivityId, ApiKeyId, EndpointId, UserId};
 use actors::ledger::LedgerEntry;
 use actors::money::Credits;
 use actors::ports::{
@@ -54,6 +55,8 @@ pub struct Context {
     pub ids: Arc<dyn IdSource>,
     /// The settings that matter here.
     pub rules: Rules,
+    /// Who does it, for the account's log.
+    pub actor: Actor,
 }
 
 /// The settings that matter here.
@@ -81,7 +84,28 @@ impl Context {
             endpoints_max: config.webhooks.endpoints_max,
             endpoint_policy: Policy::WEBHOOK.or_private(config.webhooks.allow_private_targets),
         };
-        Self { store, clock: Arc::new(SystemClock), ids: Arc::new(SystemIds), rules }
+        Self {
+            store,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds),
+            rules,
+            actor: Actor::System,
+        }
+    }
+
+    /// The same for what a person does.
+    pub fn of(&self, user_id: UserId) -> Self {
+        Self { actor: Actor::User(user_id), ..self.clone() }
+    }
+
+    /// The signature of one unit of work.
+    pub fn by(&self) -> By {
+        self.by_at(self.clock.now())
+    }
+
+    /// The signature of a unit of work that happens then.
+    pub fn by_at(&self, at: DateTime<Utc>) -> By {
+        By { actor: self.actor, id: ActivityId(self.ids.next_at(at)), at }
     }
 }
 
@@ -192,6 +216,7 @@ fn account(context: &Context, new: &NewAccount) -> Result<Account, IdentityError
         kind: new.kind,
         plan: new.plan,
         email: email.transpose()?,
+        failover_on_moderation: false,
         balance: Credits::ZERO,
         created_at: context.clock.now(),
     })
@@ -276,7 +301,8 @@ pub struct CreatedKey {
 /// [`IdentityError`].
 pub async fn create_key(context: &Context, new: NewKey) -> Result<CreatedKey, IdentityError> {
     let created = key(context, new).await?;
-    context.store.create_key(created.key.clone(), context.rules.keys_max).await??;
+    let by = context.by_at(created.key.created_at);
+    context.store.create_key(created.key.clone(), context.rules.keys_max, by).await??;
     Ok(created)
 }
 
@@ -349,7 +375,7 @@ pub async fn rotate_key(
         at,
         grace_until: at + Duration::from_secs(u64::from(grace_hours) * 60 * 60),
     };
-    let keys = context.store.rotate_key(account_id, id, rotation).await??;
+    let keys = context.store.rotate_key(account_id, id, rotation, context.by_at(at)).await??;
     Ok(RotatedKey { keys, plain: secret.plain })
 }
 
@@ -404,7 +430,8 @@ pub async fn create_endpoint(
         previous: None,
         created_at: context.clock.now(),
     };
-    context.store.create_endpoint(endpoint.clone(), context.rules.endpoints_max).await??;
+    let by = context.by_at(endpoint.created_at);
+    context.store.create_endpoint(endpoint.clone(), context.rules.endpoints_max, by).await??;
     Ok(endpoint)
 }
 

@@ -14,6 +14,7 @@ pub mod catalogue_file;
 mod decimal;
 pub mod input_files;
 mod model_fields;
+pub mod moderation;
 pub mod outputs;
 pub mod storage_probe;
 pub mod webhook_sender;
@@ -22,6 +23,7 @@ pub mod store;
 
 pub mod endpoint_admin;
 pub mod identity;
+pub mod routing_memory;
 
 pub mod error;
 pub mod metrics;
@@ -31,6 +33,10 @@ pub mod rate_limit;
 pub mod auth;
 pub mod callback_urls;
 pub mod request_log;
+
+pub mod account_removal;
+pub mod mail;
+pub mod people;
 
 pub mod dashboard;
 pub mod http;

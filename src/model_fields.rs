@@ -19,6 +19,11 @@ pub(crate) fn describe(model: &Model) -> Map<String, Value> {
     fields.into_iter().map(|(name, description)| (name.to_owned(), description)).collect()
 }
 
+/// What the fields of a model ask of each other, in words.
+pub(crate) fn rules(model: &Model) -> Vec<String> {
+    model.rules.iter().map(|rule| format!("{} {}.", rule.needs, rule.demand())).collect()
+}
+
 /// The fields that all models know, as far as this one takes them.
 fn core(model: &Model) -> Vec<(&str, Value)> {
     let text = |texts: &[String]| choice(texts.iter().map(|text| json!(text)).collect());

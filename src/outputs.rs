@@ -1,10 +1,13 @@
 //! Where outputs are kept: any object store, a local directory by default.
 
+pub mod bucket;
 pub mod download;
+pub mod orphans;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actors::id::{AccountId, GenerationId};
 use actors::ports::{OutputStore, StoreError, TakeOverError};
@@ -17,12 +20,11 @@ use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use providers::media::{self, SNIFF_BYTES};
 use providers::{OutputFile, OutputFormat};
+use tokio::time::timeout;
 
+use crate::config::OutputsConfig;
 use crate::outputs::download::{Download, Downloads};
-use crate::secrets::PurposeKey;
 
-/// Hexadecimal digits of a folder's secret part: 128 bits.
-const SECRET_DIGITS: usize = 32;
 /// Files up to this size are stored in one go; longer ones in parts of it, so that a film takes
 /// no more memory than a picture. S3 takes no parts below 5 MiB.
 const PART_BYTES: usize = 8 << 20;
@@ -30,6 +32,9 @@ const PART_BYTES: usize = 8 << 20;
 const PARTS_IN_FLIGHT_MAX: usize = 2;
 /// Pictures that have to be converted are held in memory: more than any model makes.
 const CONVERTED_BYTES_MAX: usize = 64 << 20;
+
+/// How long the store may take to remove the files of one generation.
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the store of outputs is called towards clients.
 pub const BUCKET: &str = "outputs";
@@ -39,34 +44,37 @@ pub struct Outputs {
     objects: Arc<dyn ObjectStore>,
     /// Where the objects are files.
     directory: Option<PathBuf>,
-    folder_key: PurposeKey,
     downloads: Downloads,
 }
 
 impl Outputs {
+    /// Outputs where the settings say.
+    ///
+    /// # Errors
+    /// A directory that cannot be made, a bucket that cannot be named. Whether a bucket is there
+    /// shows when it is used: a server must start while it is not.
+    pub fn open(config: &OutputsConfig, downloads: Downloads) -> anyhow::Result<Self> {
+        match config {
+            OutputsConfig::Directory(directory) => Self::local(directory, downloads),
+            OutputsConfig::Bucket(bucket) => Ok(Self::new(bucket::open(bucket)?, downloads)),
+        }
+    }
+
     /// Outputs in any object store.
-    pub fn new(
-        objects: Arc<dyn ObjectStore>,
-        folder_key: PurposeKey,
-        downloads: Downloads,
-    ) -> Self {
-        Self { objects, directory: None, folder_key, downloads }
+    pub fn new(objects: Arc<dyn ObjectStore>, downloads: Downloads) -> Self {
+        Self { objects, directory: None, downloads }
     }
 
     /// Outputs in a local directory, which is made if it is not there. Every file is on disk
     /// before it counts as stored: a generation must not succeed with an output that a power
     /// cut takes away.
-    pub fn local(
-        directory: &Path,
-        folder_key: PurposeKey,
-        downloads: Downloads,
-    ) -> anyhow::Result<Self> {
+    pub fn local(directory: &Path, downloads: Downloads) -> anyhow::Result<Self> {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
         let files = LocalFileSystem::new_with_prefix(directory)
             .with_context(|| format!("cannot use {}", directory.display()))?
             .with_fsync(true);
-        let mut outputs = Self::new(Arc::new(files), folder_key, downloads);
+        let mut outputs = Self::new(Arc::new(files), downloads);
         outputs.directory = Some(directory.to_owned());
         Ok(outputs)
     }
@@ -110,6 +118,11 @@ impl Outputs {
         self.store_in_parts(key, start.freeze(), download).await
     }
 
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), TakeOverError> {
+        let stored = self.objects.put(&path(key)?, PutPayload::from_bytes(bytes)).await;
+        stored.map(drop).map_err(unstorable)
+    }
+
     async fn store_converted(
         &self,
         key: &str,
@@ -130,13 +143,13 @@ impl Outputs {
         start: Bytes,
         mut download: Download,
     ) -> Result<u64, TakeOverError> {
-        let upload = self.objects.put_multipart(&path(key)?).await.map_err(failed)?;
+        let upload = self.objects.put_multipart(&path(key)?).await.map_err(unstorable)?;
         let mut parts = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
         parts.put(start);
         loop {
             let more = match parts.wait_for_capacity(PARTS_IN_FLIGHT_MAX).await {
                 Ok(()) => download.next().await,
-                Err(error) => Err(failed(error).into()),
+                Err(error) => Err(unstorable(error)),
             };
             match more {
                 Ok(Some(bytes)) => parts.put(bytes),
@@ -148,7 +161,7 @@ impl Outputs {
                 }
             }
         }
-        parts.finish().await.map_err(failed)?;
+        parts.finish().await.map_err(unstorable)?;
         Ok(download.read())
     }
 }
@@ -182,11 +195,6 @@ fn sentence(problem: &dyn std::fmt::Display) -> String {
 
 #[async_trait]
 impl OutputStore for Outputs {
-    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
-        let stored = self.objects.put(&path(key)?, PutPayload::from_bytes(bytes)).await;
-        stored.map(drop).map_err(failed)
-    }
-
     async fn take_over(
         &self,
         key: &str,
@@ -209,12 +217,17 @@ impl OutputStore for Outputs {
     }
 
     fn folder(&self, account_id: AccountId, id: GenerationId) -> String {
-        let secret = self.folder_key.mac(id.0.as_bytes());
-        let secret: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{account_id}/{id}-{}", &secret[..SECRET_DIGITS])
+        format!("{account_id}/{id}")
     }
 
     async fn remove(&self, folder: &str) -> Result<u64, StoreError> {
+        let removed = timeout(REMOVE_TIMEOUT, self.remove_all(folder)).await;
+        removed.unwrap_or_else(|_| Err(failed("the store did not answer in time")))
+    }
+}
+
+impl Outputs {
+    async fn remove_all(&self, folder: &str) -> Result<u64, StoreError> {
         let path = path(folder)?;
         let found: Vec<_> = self.objects.list(Some(&path)).try_collect().await.map_err(failed)?;
         let mut removed = 0;
@@ -241,6 +254,18 @@ impl OutputStore for Outputs {
 /// Nothing was stored, or somebody is storing right now, and sees to it.
 fn gone_or_in_use(kind: io::ErrorKind) -> bool {
     matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty)
+}
+
+/// A bucket that is not there, or that we may not write to, takes nothing a moment later either.
+fn unstorable(error: object_store::Error) -> TakeOverError {
+    use object_store::Error;
+    match error {
+        Error::NotFound { .. } | Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            tracing::error!(%error, "the store of outputs refuses to take any");
+            TakeOverError::Refused("The output could not be stored.".to_owned())
+        }
+        error => TakeOverError::Store(failed(error)),
+    }
 }
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {

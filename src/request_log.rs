@@ -190,8 +190,8 @@ pub async fn forget_old(
 ) -> Result<u64, StoreError> {
     let mut forgotten = 0;
     for plan in Plan::ALL {
-        let keep = Duration::from_secs(plan.log_days() * 24 * 60 * 60).min(keep_max);
-        let before = now - TimeDelta::from_std(keep).unwrap_or(TimeDelta::MAX);
+        let keep_max = TimeDelta::from_std(keep_max).unwrap_or(TimeDelta::MAX);
+        let before = now - plan.records_kept().min(keep_max);
         loop {
             let removed = store.forget_requests_any_account(plan, before, FORGET_MAX).await?;
             forgotten += removed;

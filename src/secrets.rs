@@ -43,16 +43,20 @@ pub enum Purpose {
     IpHash,
     /// Signing what the sandbox calls back with.
     SandboxCallbacks,
-    /// The unguessable part of the addresses of outputs.
-    OutputFolders,
     /// What a form of a signed-in page has to bring along.
     FormTokens,
     /// The link that makes the first owner.
     FirstOwner,
+    /// The links by which people sign up.
+    SignUpLinks,
     /// Codes that are sent by mail and typed.
     MailCodes,
     /// Sealing mail that waits to be sent.
     Mails,
+    /// Signing the addresses of outputs.
+    OutputUrls,
+    /// What the emulator signs and hands out.
+    Emulator,
 }
 
 impl Purpose {
@@ -64,11 +68,13 @@ impl Purpose {
             Self::KeyCache => b"key-cache",
             Self::IpHash => b"ip-hash",
             Self::SandboxCallbacks => b"sandbox-callbacks",
-            Self::OutputFolders => b"output-folders",
             Self::FormTokens => b"form-tokens",
             Self::FirstOwner => b"first-owner",
+            Self::SignUpLinks => b"sign-up-links",
             Self::MailCodes => b"mail-codes",
             Self::Mails => b"mails",
+            Self::OutputUrls => b"output-urls",
+            Self::Emulator => b"emulator",
         }
     }
 }

@@ -6,8 +6,8 @@
 //! `BeginWrite`.
 
 mod accounts;
+mod activities;
 mod alerts;
-mod attempts;
 pub mod audit;
 mod backlog;
 mod delivery_log;
@@ -16,17 +16,24 @@ mod endpoints;
 mod generations;
 mod idempotency;
 mod in_flight;
+mod invitations;
 mod keys;
 mod ledger;
+mod mails;
 mod members;
 mod notifications;
+mod removal;
 mod request_log;
+mod routing;
+mod retention;
 mod rowset;
 pub mod server_lock;
 mod sessions;
 mod spendings;
 mod standings;
+mod tokens;
 mod transaction;
+mod turns;
 mod users;
 mod webhooks;
 mod writer;
@@ -39,9 +46,10 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use actors::account::Plans;
+use actors::file_urls::FileUrls;
 use actors::id::NodeId;
 use actors::ports::{DeliveryListener, GenerationListener, IdSource, StoreError};
-use actors::webhook::{DeliveryPolicy, FileUrls};
+use actors::webhook::DeliveryPolicy;
 use anyhow::Context;
 use prometheus_client::metrics::histogram::Histogram;
 use secrecy::ExposeSecret;
@@ -56,13 +64,14 @@ use tokio::time::sleep;
 use crate::config::Database;
 use crate::secrets::{MasterKey, Purpose, PurposeKey};
 use crate::store::in_flight::InFlight;
+use crate::store::turns::{Turn, Turns};
 use crate::store::writer::{Rules, Unit, Writer};
 
 /// A pool of connections to either database.
 #[derive(Debug, Clone)]
 pub enum Db {
-    /// The embedded default.
-    Sqlite(SqlitePool),
+    /// The embedded default, and the line in front of its writes.
+    Sqlite(SqlitePool, Turns),
     /// For many nodes.
     Postgres(PgPool),
 }
@@ -71,7 +80,7 @@ pub enum Db {
 macro_rules! on {
     ($db:expr, $pool:ident => $body:expr) => {
         match $db {
-            $crate::store::Db::Sqlite($pool) => $body,
+            $crate::store::Db::Sqlite($pool, _) => $body,
             $crate::store::Db::Postgres($pool) => $body,
         }
     };
@@ -79,7 +88,7 @@ macro_rules! on {
 pub(crate) use on;
 
 /// How long a statement waits for another process's write (SQLite has one writer at a time;
-/// an operator's command and the server take turns).
+/// an operator's command and the server take turns, and within the server `turns` sees to that).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The code of SQLite's "database is locked".
 const SQLITE_BUSY: &str = "5";
@@ -91,7 +100,10 @@ impl Db {
     /// Connects; a missing SQLite file is created, with the directory it is in.
     pub async fn connect(database: &Database, connections: u32) -> anyhow::Result<Self> {
         match database {
-            Database::Sqlite(path) => Self::open_file(path, connections).await.map(Self::Sqlite),
+            Database::Sqlite(path) => {
+                let pool = Self::open_file(path, connections).await?;
+                Ok(Self::Sqlite(pool, Turns::default()))
+            }
             Database::Postgres(url) => {
                 let options = PgConnectOptions::from_str(url.expose_secret())
                     .context("cannot read the PostgreSQL URL")?
@@ -148,7 +160,7 @@ impl Db {
     /// Brings the schema up to date. Safe to run by several processes at once.
     pub async fn migrate(&self) -> anyhow::Result<()> {
         match self {
-            Self::Sqlite(pool) => migrate_file(pool).await,
+            Self::Sqlite(pool, _) => migrate_file(pool).await,
             Self::Postgres(pool) => sqlx::migrate!("migrations/postgres").run(pool).await,
         }
         .context("cannot migrate the database")
@@ -160,10 +172,18 @@ impl Db {
         on!(self, pool => pool.close().await);
     }
 
+    /// Waits until others in this process have written, where only one can at a time.
+    pub(crate) async fn turn(&self) -> Option<Turn> {
+        match self {
+            Self::Sqlite(_, turns) => Some(turns.take().await),
+            Self::Postgres(_) => None,
+        }
+    }
+
     /// What writes rows of this database set-wise.
     pub(crate) fn dialect(&self) -> rowset::Dialect {
         match self {
-            Self::Sqlite(_) => rowset::Dialect::Sqlite,
+            Self::Sqlite(..) => rowset::Dialect::Sqlite,
             Self::Postgres(_) => rowset::Dialect::Postgres,
         }
     }
@@ -209,6 +229,7 @@ impl BeginWrite for PgPool {
 pub struct Store {
     db: Db,
     webhook_key: Arc<PurposeKey>,
+    mail_key: Arc<PurposeKey>,
     queue: mpsc::Sender<Unit>,
     listener: Arc<OnceLock<Weak<dyn DeliveryListener>>>,
 }
@@ -254,8 +275,10 @@ impl Store {
     pub fn new(parts: StoreParts) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (queue, receiver) = mpsc::channel(parts.queue_max);
         let listener = Arc::new(OnceLock::new());
+        let mail_key = Arc::new(parts.master_key.derive(Purpose::Mails));
         let writer = Writer {
             db: parts.db.clone(),
+            mail_key: Arc::clone(&mail_key),
             rules: Rules {
                 node: parts.node,
                 ids: parts.ids,
@@ -273,6 +296,7 @@ impl Store {
         let store = Self {
             db: parts.db,
             webhook_key: Arc::new(parts.master_key.derive(Purpose::WebhookSecrets)),
+            mail_key,
             queue,
             listener,
         };
@@ -284,7 +308,8 @@ impl Store {
     pub fn without_writer(db: Db, master_key: &MasterKey) -> Self {
         let (queue, _) = mpsc::channel(1);
         let webhook_key = Arc::new(master_key.derive(Purpose::WebhookSecrets));
-        Self { db, webhook_key, queue, listener: Arc::new(OnceLock::new()) }
+        let mail_key = Arc::new(master_key.derive(Purpose::Mails));
+        Self { db, webhook_key, mail_key, queue, listener: Arc::new(OnceLock::new()) }
     }
 
     /// Who is told of new deliveries. Set once, when the engine is up. Only looked at, not
@@ -312,10 +337,21 @@ pub(crate) fn database(error: sqlx::Error) -> StoreError {
     StoreError::Database(Box::new(error))
 }
 
+/// Whether the database undid a transaction only because another one was in its way, so that it
+/// may be tried again as it is: a deadlock, or what cannot be serialized.
+pub(crate) fn is_contention(error: &StoreError) -> bool {
+    let code = database_error(error).and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| matches!(&*code, "40P01" | "40001"))
+}
+
 /// Whether the database refused a row because another one has its key. The name of the
 /// constraint is not available on SQLite, so where two could be meant, look first.
 pub(crate) fn is_unique_violation(error: &StoreError) -> bool {
-    let StoreError::Database(source) = error else { return false };
-    let refused = source.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+    let refused = database_error(error);
     refused.is_some_and(|refused| refused.kind() == sqlx::error::ErrorKind::UniqueViolation)
+}
+
+fn database_error(error: &StoreError) -> Option<&dyn sqlx::error::DatabaseError> {
+    let StoreError::Database(source) = error else { return None };
+    source.downcast_ref::<sqlx::Error>()?.as_database_error()
 }

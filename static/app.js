@@ -5,6 +5,7 @@ import "./copy.js";
 import "./dialogs.js";
 import "./live.js";
 import "./menus.js";
+import "./rows.js";
 import "./tables.js";
 import "./theme.js";
 import "./toasts.js";

@@ -6,19 +6,25 @@ import { replaceRegion } from "./regions.js";
 const streams = new Map();
 
 function listen() {
-  // A hidden page needs nothing; and a browser has six connections to a server at most.
-  const wanted = document.hidden ? [] : [...document.querySelectorAll("[data-live]")];
-  for (const [id, stream] of streams) {
-    if (!wanted.some((region) => region.id === id)) {
+  // A hidden page needs nothing; and a browser has six connections to a server at most, so parts
+  // that change together share one.
+  const regions = document.hidden ? [] : [...document.querySelectorAll("[data-live]")];
+  const wanted = new Set(regions.map((region) => region.dataset.live));
+  for (const [address, stream] of streams) {
+    if (!wanted.has(address)) {
       stream.close();
-      streams.delete(id);
+      streams.delete(address);
     }
   }
-  for (const region of wanted) {
-    if (streams.has(region.id)) continue;
-    const stream = new EventSource(region.dataset.live);
-    stream.onmessage = (event) => refresh(region.id, event.data);
-    streams.set(region.id, stream);
+  for (const address of wanted) {
+    if (streams.has(address)) continue;
+    const stream = new EventSource(address);
+    stream.onmessage = (event) => {
+      for (const region of document.querySelectorAll("[data-live]")) {
+        if (region.dataset.live === address) refresh(region.id, event.data);
+      }
+    };
+    streams.set(address, stream);
   }
 }
 

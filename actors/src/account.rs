@@ -1,6 +1,6 @@
 //! The tenant, and the plan that says what it may do.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use providers::MediaKind;
 
 use crate::id::AccountId;
@@ -20,6 +20,8 @@ pub struct Account {
     pub plan: Plan,
     /// Contact address.
     pub email: Option<String>,
+    /// Whether content that one provider refuses is offered to the next.
+    pub failover_on_moderation: bool,
     /// What it can spend now.
     pub balance: Credits,
     /// When it was made.
@@ -89,14 +91,27 @@ impl Plan {
         Self::ALL.into_iter().find(|plan| plan.as_str() == text)
     }
 
-    /// For how many days its requests stay in the log (`spec/contract.md` 12.3).
-    pub fn log_days(self) -> u64 {
+    /// For how long the files of a generation are kept once it has succeeded
+    /// (`spec/contract.md` 12.3).
+    pub fn files_kept(self) -> TimeDelta {
         match self {
-            Self::Free => 1,
-            Self::Starter => 7,
-            Self::Pro => 30,
-            Self::Scale => 180,
-            Self::Enterprise => 365,
+            Self::Free => TimeDelta::hours(1),
+            Self::Starter => TimeDelta::hours(12),
+            Self::Pro => TimeDelta::days(1),
+            Self::Scale => TimeDelta::days(5),
+            Self::Enterprise => TimeDelta::days(7),
+        }
+    }
+
+    /// For how long records and logs are kept: generations, requests, webhook deliveries, and
+    /// what happened (`spec/contract.md` 12.3).
+    pub fn records_kept(self) -> TimeDelta {
+        match self {
+            Self::Free => TimeDelta::days(1),
+            Self::Starter => TimeDelta::days(7),
+            Self::Pro => TimeDelta::days(30),
+            Self::Scale => TimeDelta::days(180),
+            Self::Enterprise => TimeDelta::days(365),
         }
     }
 }
@@ -158,6 +173,8 @@ pub struct Standing {
     pub videos_in_flight: u32,
     /// Generations that have a record.
     pub generations: u64,
+    /// Whether content that one provider refuses is offered to the next.
+    pub failover_on_moderation: bool,
     /// A balance below this crosses a threshold that somebody is to be told of; zero when there
     /// is none. Kept here so that nothing else has to be read for a generation.
     pub alert_below: Credits,

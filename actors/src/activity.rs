@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::id::{AccountId, ActivityId, ApiKeyId, UserId};
+use crate::id::{AccountId, ActivityId, ApiKeyId, EndpointId, UserId};
 
 /// Who did something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,28 @@ impl Deed {
     ) -> Self {
         Self { category, action, description: description.into() }
     }
+
+    /// Something that was done to a key.
+    pub fn api_key(action: &'static str, name: &str, prefix: &str) -> Self {
+        Self::new("api_key", action, format!("{name} ({prefix}\u{2026})"))
+    }
+
+    /// Something that was done to a webhook endpoint.
+    pub fn webhook(action: &'static str, id: EndpointId, why: Option<&str>) -> Self {
+        let why = why.map(|why| format!(": {}", why.replace('_', " "))).unwrap_or_default();
+        Self::new("webhook", action, format!("Endpoint {id}{why}"))
+    }
+}
+
+/// Who does something and when: what a unit of work that is written into the log needs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct By {
+    /// Who.
+    pub actor: Actor,
+    /// The id of the line in the log, which carries the time.
+    pub id: ActivityId,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// Something that was done, on its way into the log.
@@ -56,14 +78,10 @@ impl Deed {
 pub struct NewActivity {
     /// Whose log.
     pub account_id: AccountId,
-    /// Its id, which carries the time.
-    pub id: ActivityId,
-    /// Who.
-    pub actor: Actor,
+    /// Who and when.
+    pub by: By,
     /// What.
     pub deed: Deed,
-    /// When.
-    pub at: DateTime<Utc>,
 }
 
 /// A line of the log.

@@ -32,13 +32,15 @@ pub struct AlertSettings {
     pub in_app: bool,
     /// Whether webhook endpoints are told.
     pub webhook: bool,
+    /// Whether the primary owner is told by mail.
+    pub email: bool,
 }
 
 impl Default for AlertSettings {
     fn default() -> Self {
         let threshold = Credits::from_thousandths(THRESHOLD_DEFAULT);
         let thresholds = threshold.into_iter().collect();
-        Self { enabled: true, thresholds, in_app: true, webhook: false }
+        Self { enabled: true, thresholds, in_app: true, webhook: false, email: true }
     }
 }
 

@@ -15,17 +15,20 @@ use providers::MediaKind;
 use uuid::Uuid;
 
 use crate::account::{Plans, Standing};
+use crate::activity::NewActivity;
 use crate::alert::Alerts;
 use crate::attempt::Attempt;
+use crate::file_urls::FileUrls;
 use crate::generation::{Event, Generation, Status};
 use crate::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId};
 use crate::idempotency::{Record, RecordKey};
 use crate::ledger::{EntryKind, EntrySubject, LedgerEntry, MovementError};
+use crate::mail::OwnerMail;
 use crate::money::Credits;
 use crate::notification::Notification;
 use crate::spending::{SpendLimitReached, Spending};
 use crate::webhook::endpoint::{DisableReason, EndpointState};
-use crate::webhook::{DeliveryPolicy, DeliveryStatus, FileUrls, TryResult, WebhookDelivery};
+use crate::webhook::{DeliveryPolicy, DeliveryStatus, TryResult, WebhookDelivery};
 
 /// The rows that a batch starts from. A row that is missing does not exist.
 #[derive(Debug, Default)]
@@ -40,7 +43,7 @@ pub struct Snapshot {
     pub generations: HashMap<(AccountId, GenerationId), Generation>,
     /// All endpoints of the accounts that units name.
     pub endpoints: HashMap<EndpointId, EndpointState>,
-    /// Deliveries that were tried.
+    /// Deliveries that were tried; one that is pending may be as whoever tried it knew it.
     pub deliveries: HashMap<DeliveryId, WebhookDelivery>,
     /// Alerts of the accounts whose balance may fall below [`Standing::alert_below`].
     pub alerts: HashMap<AccountId, Alerts>,
@@ -80,8 +83,8 @@ pub struct Changes {
     pub forgotten: Vec<RecordKey>,
     /// New deliveries.
     pub deliveries: Vec<WebhookDelivery>,
-    /// Deliveries that were tried, as they stand after it, with the result of the last try.
-    pub tried: Vec<(WebhookDelivery, TryResult)>,
+    /// Deliveries that were tried.
+    pub tried: Vec<Tried>,
     /// Every try that was made.
     pub tries: Vec<Try>,
     /// Changed endpoints.
@@ -94,6 +97,21 @@ pub struct Changes {
     pub notifications: Vec<Notification>,
     /// Changed alerts.
     pub alerts: Vec<(AccountId, Alerts)>,
+    /// What primary owners are told by mail.
+    pub mails: Vec<OwnerMail>,
+    /// What this server did, for the accounts' logs.
+    pub activities: Vec<NewActivity>,
+}
+
+/// A delivery that was tried, once or more often.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tried {
+    /// As it stands now.
+    pub delivery: WebhookDelivery,
+    /// How many tries it had had before.
+    pub tries_before: u32,
+    /// How the last try ended.
+    pub last: TryResult,
 }
 
 /// One try of a delivery.
@@ -149,7 +167,8 @@ impl Advance {
             Event::AttemptStarted(_)
             | Event::Accepted { .. }
             | Event::AttemptFailed { .. }
-            | Event::ResultDiscarded { .. } => false,
+            | Event::ResultDiscarded { .. }
+            | Event::FilesRemoved { .. } => false,
         })
     }
 
@@ -170,14 +189,27 @@ impl Advance {
 /// The result of one try of one delivery.
 #[derive(Debug, Clone)]
 pub struct DeliveryTried {
-    /// Which delivery.
-    pub delivery_id: DeliveryId,
-    /// Which try of it this was, from 1: one that is recorded twice counts once.
-    pub number: u32,
+    /// The delivery as it was before: a try that is recorded twice counts once.
+    pub delivery: WebhookDelivery,
+    /// Whether nothing but successes is known of its endpoint, so that another one changes
+    /// nothing about that.
+    pub endpoint_calm: bool,
     /// Uniform in `0.0..1.0`, for the wait until the next one.
     pub spread: f64,
     /// How it ended.
     pub result: TryResult,
+}
+
+impl DeliveryTried {
+    /// Which try of the delivery this was, from 1.
+    pub fn number(&self) -> u32 {
+        self.delivery.tries.saturating_add(1)
+    }
+
+    /// Whether it can be decided without its endpoint.
+    pub fn is_routine(&self) -> bool {
+        self.endpoint_calm && self.result.is_success()
+    }
 }
 
 /// An endpoint that is to be disabled for another reason than its answers.
@@ -246,7 +278,7 @@ pub enum DeleteRefusal {
     InFlight,
 }
 
-/// What a try led to.
+/// What a try led to. Of an endpoint that was calm it says the same.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TryOutcome {
     /// The delivery as it stands now.
@@ -268,6 +300,9 @@ pub struct Batch<'a> {
     standings_before: HashMap<AccountId, Standing>,
     spent: HashSet<(AccountId, ApiKeyId)>,
     recorded: HashSet<RecordKey>,
+    /// Tries that each delivery had had before, and how its last one ended.
+    tried: BTreeMap<DeliveryId, (u32, TryResult)>,
+    changed_endpoints: BTreeSet<EndpointId>,
     changes: Changes,
     next_id: &'a (dyn Fn() -> Uuid + Sync),
     rules: Rules<'a>,
@@ -297,6 +332,8 @@ impl<'a> Batch<'a> {
             standings_before: HashMap::new(),
             spent: HashSet::new(),
             recorded: HashSet::new(),
+            tried: BTreeMap::new(),
+            changed_endpoints: BTreeSet::new(),
             changes: Changes::default(),
             next_id,
             rules,
@@ -371,6 +408,13 @@ impl<'a> Batch<'a> {
                 Some(record) => self.changes.records.push(record),
                 None => self.changes.forgotten.push(key),
             }
+        }
+        for (id, (tries_before, last)) in self.tried {
+            let delivery = self.snapshot.deliveries.remove(&id).expect("it was tried");
+            self.changes.tried.push(Tried { delivery, tries_before, last });
+        }
+        for id in self.changed_endpoints {
+            self.changes.endpoints.extend(self.snapshot.endpoints.remove(&id));
         }
         self.changes
     }

@@ -5,6 +5,7 @@
 //! one may rely on it: lists that have a default are not empty, every choice has a price.
 
 pub mod capabilities;
+pub mod cost;
 pub mod field;
 pub mod rule;
 pub mod spec;
@@ -14,13 +15,15 @@ mod checks;
 use std::fmt::Write as _;
 
 use providers::name::ProviderName;
-use providers::{MediaKind, OutputFormat};
+use providers::{Cost, MediaKind, OutputFormat};
 use sha2::{Digest, Sha256};
 
 use crate::catalogue::capabilities::Capabilities;
+use crate::catalogue::cost::CostRates;
 use crate::catalogue::field::Field;
 use crate::catalogue::rule::Rule;
 use crate::catalogue::spec::{CatalogueProblem, ModelSpec};
+use crate::input::Input;
 use crate::pricing::{Choice, Price, PricingError, Quote};
 
 /// All models, in the order of their files.
@@ -73,6 +76,8 @@ pub struct Offer {
     pub provider: ProviderName,
     /// The provider's own name of the model.
     pub raw_model_id: String,
+    /// What the provider takes, where that is known.
+    pub rates: Option<CostRates>,
     /// What it can do, of which the model offers what all of the stack can.
     pub capabilities: Capabilities,
 }
@@ -179,6 +184,13 @@ impl Model {
     pub fn specific_schema(&self) -> Vec<&str> {
         let last = self.last_frame.then_some("generation_input_file_last_content");
         last.into_iter().chain(self.fields.iter().map(|field| field.name.as_str())).collect()
+    }
+}
+
+impl Offer {
+    /// What the provider takes for a request, as far as its price list is known.
+    pub fn cost(&self, input: &Input) -> Option<Cost> {
+        self.rates.as_ref()?.cost(&input.choice(), input.count)
     }
 }
 

@@ -19,19 +19,28 @@ use actix::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::batch::TryOutcome;
+use crate::batch::{DeliveryTried, TryOutcome};
 use crate::death::DeathNotice;
 use crate::endpoint_actor::calls::{find_endpoint, post, record};
 use crate::endpoint_actor::pace::Pace;
 use crate::env::Env;
 use crate::id::{AccountId, DeliveryId, EndpointId, GenerationId};
+use crate::lanes::Lane;
 use crate::webhook::{TryResult, WebhookDelivery, WebhookEndpoint};
 
 /// Deliveries held in memory; the rest waits in the store.
 const WINDOW: usize = 256;
+/// Of an endpoint that does not answer, which may be one of thousands.
+const WINDOW_SILENT: usize = 32;
+/// With so few left to be sent, the next ones are read.
+const QUEUE_LOW: usize = WINDOW / 4;
+/// Results that are written together: others' units of work share the batch.
+const RECORDED_MAX: usize = 128;
 /// How old the endpoint's URL and switch may be when something is sent: a change by an
 /// operator takes effect within a second.
 const ENDPOINT_AGE_MAX: Duration = Duration::from_millis(500);
+/// With something to send it is looked at so early that nothing has to wait for the look.
+const LOOK_AFTER: Duration = Duration::from_millis(250);
 /// How long an actor with nothing to do stays, so that steady traffic does not start one
 /// actor per event.
 const LINGER: Duration = Duration::from_secs(10);
@@ -57,17 +66,33 @@ pub struct EndpointActor {
     known: HashSet<DeliveryId>,
     /// What has a delivery on its way that others wait for.
     sending: HashSet<Sequence>,
-    /// Deliveries on their way.
+    /// Deliveries on their way, and failures that are not written down: what comes of those
+    /// decides what follows.
     in_flight: usize,
+    /// What was answered and is to be written down.
+    answered: Vec<DeliveryTried>,
+    /// How many answers are being written down.
+    recording: usize,
     /// Whether the store may hold more than the window.
     more: bool,
-    /// Whether a read is under way, of deliveries or of the endpoint alone.
+    /// The last delivery of the page that was read; none at the beginning.
+    after: Option<(DateTime<Utc>, DeliveryId)>,
+    /// Whether deliveries are being read.
     reading: bool,
+    /// Whether there were new ones meanwhile.
+    missed: bool,
+    /// Whether the endpoint alone is being read.
+    looking: bool,
     /// How many go at a time.
     pace: Pace,
     /// Whether one delivery has to arrive before others may go.
     probing: bool,
-    /// Done with since that read began: it may have seen them pending.
+    /// Whether another success would change nothing about the endpoint.
+    calm: bool,
+    /// Failures so far, and how many of them are written down.
+    failures: u64,
+    failures_recorded: u64,
+    /// Done with since the read began: it may have seen them pending.
     done: Vec<DeliveryId>,
     /// The end of an actor with nothing to do.
     linger: Option<SpawnHandle>,
@@ -105,10 +130,18 @@ impl EndpointActor {
             known: HashSet::new(),
             sending: HashSet::new(),
             in_flight: 0,
+            answered: Vec::new(),
+            recording: 0,
             more: true,
+            after: None,
             reading: false,
+            missed: false,
+            looking: false,
             pace: Pace::new(limits.tries_per_endpoint),
             probing: false,
+            calm: false,
+            failures: 0,
+            failures_recorded: 0,
             done: Vec::new(),
             linger: None,
             draining: false,
@@ -116,83 +149,90 @@ impl EndpointActor {
         }
     }
 
-    /// Sends what may be sent now, and reads on when the window is empty.
+    /// Sends what may be sent now, and reads on before there is nothing left.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         if self.draining {
-            if self.in_flight == 0 {
+            if self.in_flight + self.answered.len() + self.recording == 0 {
                 self.finish(ctx);
             }
             return;
         }
-        if !self.reading {
-            if self.more && self.queue.is_empty() && self.known.len() < WINDOW {
-                return self.read(ctx);
-            }
-            if !self.queue.is_empty() && !self.is_fresh() {
-                return self.look(ctx);
-            }
+        if self.more && !self.reading && self.queue.len() <= QUEUE_LOW && self.room() > 0 {
+            self.read(ctx);
+        } else if !self.queue.is_empty() && !self.is_known_for(LOOK_AFTER) {
+            self.look(ctx);
         }
-        if self.is_fresh() {
-            while self.may_send() {
-                let free = |delivery: &WebhookDelivery| {
-                    Sequence::of(delivery).is_none_or(|it| !self.sending.contains(&it))
-                };
-                let next = self.queue.iter().position(free);
-                let Some(delivery) = next.and_then(|position| self.queue.remove(position)) else {
-                    break;
-                };
-                self.send(ctx, delivery);
-            }
+        while self.may_send() {
+            let free = |delivery: &WebhookDelivery| {
+                Sequence::of(delivery).is_none_or(|it| !self.sending.contains(&it))
+            };
+            let next = self.queue.iter().position(free);
+            let Some(delivery) = next.and_then(|position| self.queue.remove(position)) else {
+                break;
+            };
+            self.send(ctx, delivery);
         }
         self.linger(ctx);
+    }
+
+    /// How many more may be held.
+    fn room(&self) -> usize {
+        let window = if self.pace.lane() == Lane::Silent { WINDOW_SILENT } else { WINDOW };
+        window.saturating_sub(self.known.len())
     }
 
     fn may_send(&self) -> bool {
         // While it is probed, what is on its way or waits for its next try decides.
         let decided = !self.probing || self.known.len() == self.queue.len();
-        decided && self.in_flight < self.pace.window()
+        let wanted = !self.queue.is_empty() && self.in_flight < self.pace.window();
+        wanted && decided && self.is_known_for(ENDPOINT_AGE_MAX)
     }
 
-    /// Whether the endpoint is known as it is now.
-    fn is_fresh(&self) -> bool {
+    /// Whether the endpoint is known as it was so long ago.
+    fn is_known_for(&self, age_max: Duration) -> bool {
         let now = self.env.clock.now();
-        self.endpoint.as_ref().is_some_and(|(_, read_at)| is_fresh(*read_at, now))
+        self.endpoint.as_ref().is_some_and(|(_, read_at)| is_younger(*read_at, now, age_max))
     }
 
     fn linger(&mut self, ctx: &mut Context<Self>) {
         if let Some(linger) = self.linger.take() {
             ctx.cancel_future(linger);
         }
-        if self.known.is_empty() && !self.reading {
+        if self.is_idle() {
             self.linger = Some(ctx.run_later(LINGER, |actor, ctx| {
                 actor.linger = None;
-                if actor.known.is_empty() && !actor.reading {
+                if actor.is_idle() {
                     actor.finish(ctx);
                 }
             }));
         }
     }
 
-    /// Reads the endpoint, and what is due for it.
+    fn is_idle(&self) -> bool {
+        self.known.is_empty() && !self.reading && !self.looking
+    }
+
+    /// Reads the endpoint, and the next page of what is due for it.
     fn read(&mut self, ctx: &mut Context<Self>) {
         self.reading = true;
         let (env, account_id, id) = (Arc::clone(&self.env), self.account_id, self.id);
-        let limit = u32::try_from(WINDOW).unwrap_or(u32::MAX);
+        let (after, room, failures) = (self.after, self.room(), self.failures_if_recorded());
         let read = async move {
             let read_at = env.clock.now();
             let endpoint = find_endpoint(&env, account_id, id).await;
-            let due_before = read_at + HORIZON;
-            let found = env.deliveries.list_pending(account_id, id, due_before, limit).await;
+            let (due_before, limit) = (read_at + HORIZON, u32::try_from(room).unwrap_or(u32::MAX));
+            let store = &env.deliveries;
+            let found = store.list_pending(account_id, id, due_before, after, limit).await;
             (endpoint, read_at, found)
         };
-        ctx.spawn(wrap_future::<_, Self>(read).map(|(endpoint, read_at, found), actor, ctx| {
+        ctx.spawn(wrap_future::<_, Self>(read).map(move |(endpoint, read_at, found), actor, ctx| {
             actor.reading = false;
-            if !actor.saw(endpoint, read_at) {
+            if !actor.saw(endpoint, read_at, failures) {
                 return actor.leave(ctx);
             }
             match found {
                 Ok(deliveries) => {
-                    actor.more = deliveries.len() >= WINDOW;
+                    actor.turn_page(&deliveries, room);
                     actor.enqueue(ctx, deliveries);
                     for id in std::mem::take(&mut actor.done) {
                         actor.known.remove(&id);
@@ -207,34 +247,56 @@ impl EndpointActor {
         }));
     }
 
+    /// Notes how far the store is read. The end is reached only with a page that is the first one
+    /// too: what is committed late may come before what has been read.
+    fn turn_page(&mut self, page: &[WebhookDelivery], size: usize) {
+        let last = page.last().filter(|_| page.len() >= size);
+        let was_later = self.after.is_some();
+        self.after = last.map(|last| (last.next_try_at, last.id));
+        self.more = self.after.is_some() || was_later || std::mem::take(&mut self.missed);
+    }
+
     /// Reads the endpoint alone.
     fn look(&mut self, ctx: &mut Context<Self>) {
-        self.reading = true;
+        if self.reading || self.looking {
+            return;
+        }
+        self.looking = true;
         let (env, account_id, id) = (Arc::clone(&self.env), self.account_id, self.id);
+        let failures = self.failures_if_recorded();
         let look = async move {
             let read_at = env.clock.now();
             (find_endpoint(&env, account_id, id).await, read_at)
         };
-        ctx.spawn(wrap_future::<_, Self>(look).map(|(endpoint, read_at), actor, ctx| {
-            actor.reading = false;
-            for id in std::mem::take(&mut actor.done) {
-                actor.known.remove(&id);
-            }
-            if !actor.saw(endpoint, read_at) {
+        ctx.spawn(wrap_future::<_, Self>(look).map(move |(endpoint, read_at), actor, ctx| {
+            actor.looking = false;
+            if !actor.saw(endpoint, read_at, failures) {
                 return actor.leave(ctx);
             }
             actor.pump(ctx);
         }));
     }
 
-    /// Takes in how the endpoint was then. Answers whether it is to be sent anything now.
-    fn saw(&mut self, endpoint: Option<WebhookEndpoint>, read_at: DateTime<Utc>) -> bool {
+    /// Takes in how the endpoint was then, when so many failures had been written down. Answers
+    /// whether it is to be sent anything now.
+    fn saw(
+        &mut self,
+        endpoint: Option<WebhookEndpoint>,
+        read_at: DateTime<Utc>,
+        failures: Option<u64>,
+    ) -> bool {
         let Some(endpoint) = endpoint else { return false };
         let state = &endpoint.state;
         self.probing = state.probing;
+        self.calm = state.is_calm() && failures == Some(self.failures);
         let open = state.enabled && state.pause(read_at).is_none();
         self.endpoint = Some((Arc::new(endpoint), read_at));
         open
+    }
+
+    /// The number of failures, when the store knows of all of them.
+    fn failures_if_recorded(&self) -> Option<u64> {
+        (self.failures == self.failures_recorded).then_some(self.failures)
     }
 
     /// Neither queued nor on its way any more.
@@ -249,7 +311,7 @@ impl EndpointActor {
     fn enqueue(&mut self, ctx: &mut Context<Self>, deliveries: Vec<WebhookDelivery>) {
         let now = self.env.clock.now();
         for delivery in deliveries {
-            if self.known.len() >= WINDOW {
+            if self.room() == 0 {
                 self.more = true;
                 break;
             }
@@ -277,7 +339,7 @@ impl EndpointActor {
 
     fn send(&mut self, ctx: &mut Context<Self>, delivery: WebhookDelivery) {
         self.in_flight += 1;
-        let (delivery_id, sequence) = (delivery.id, Sequence::of(&delivery));
+        let sequence = Sequence::of(&delivery);
         self.sending.extend(sequence);
         let (env, known) = (Arc::clone(&self.env), self.endpoint.clone());
         let (account_id, id, lane) = (self.account_id, self.id, self.pace.lane());
@@ -285,53 +347,103 @@ impl EndpointActor {
             // The wait for room may be long, so the endpoint is looked at after it.
             let place = env.lanes.enter(lane).await;
             let now = env.clock.now();
-            let endpoint = match known.filter(|(_, read_at)| is_fresh(*read_at, now)) {
+            let fresh = |read_at: &DateTime<Utc>| is_younger(*read_at, now, ENDPOINT_AGE_MAX);
+            let endpoint = match known.filter(|(_, read_at)| fresh(read_at)) {
                 Some((endpoint, _)) => endpoint,
-                None => match find_endpoint(&env, account_id, id).await {
-                    Some(endpoint) => Arc::new(endpoint),
-                    None => return Tried::EndpointOff,
-                },
+                None => Arc::new(find_endpoint(&env, account_id, id).await?),
             };
             if !endpoint.state.enabled || endpoint.state.pause(now).is_some() {
-                return Tried::EndpointOff;
+                return None;
             }
             let result = env.lanes.carry(place, post(&env, &endpoint, &delivery)).await;
-            match record(&env, &delivery, result.clone()).await {
-                Some(outcome) => Tried::Once(result, Box::new(outcome)),
-                None => Tried::DeliveryGone,
-            }
+            Some((delivery, result))
         };
-        ctx.spawn(wrap_future::<_, Self>(tried).map(move |tried, actor, ctx| {
-            actor.in_flight -= 1;
-            if let Some(sequence) = sequence {
-                actor.sending.remove(&sequence);
+        ctx.spawn(wrap_future::<_, Self>(tried).map(move |tried, actor, ctx| match tried {
+            Some((delivery, result)) => actor.answered(ctx, delivery, result),
+            None => {
+                actor.in_flight -= 1;
+                actor.leave(ctx);
             }
-            actor.tried(ctx, delivery_id, tried);
         }));
     }
 
-    fn tried(&mut self, ctx: &mut Context<Self>, id: DeliveryId, tried: Tried) {
-        match tried {
-            Tried::Once(result, outcome) => {
-                self.pace.record(&result);
-                self.probing = outcome.endpoint_probing;
-                let now = self.env.clock.now();
-                let paused = outcome.endpoint_paused_until.is_some_and(|until| until > now);
-                if !outcome.endpoint_enabled || paused {
-                    return self.leave(ctx);
-                }
-                let delivery = outcome.delivery;
-                let wait = (delivery.next_try_at - now).to_std().unwrap_or_default();
-                if delivery.status.is_open() && wait <= HORIZON {
-                    self.queue_later(ctx, wait, delivery);
-                } else {
-                    self.forget(id);
-                }
-            }
-            Tried::DeliveryGone => self.forget(id),
-            Tried::EndpointOff => return self.leave(ctx),
+    /// Takes an answer in. After a success the next one may go at once; after a failure what is
+    /// written down decides.
+    fn answered(
+        &mut self,
+        ctx: &mut Context<Self>,
+        delivery: WebhookDelivery,
+        result: TryResult,
+    ) {
+        if result.is_success() {
+            self.pace.record(&result);
+            self.in_flight -= 1;
+        } else {
+            self.failures += 1;
+            self.calm = false;
         }
+        let spread = self.env.ids.spread();
+        self.answered.push(DeliveryTried { delivery, endpoint_calm: self.calm, spread, result });
+        self.record(ctx);
         self.pump(ctx);
+    }
+
+    /// Writes answers down, those together that came while others were written.
+    fn record(&mut self, ctx: &mut Context<Self>) {
+        if self.recording > 0 || self.answered.is_empty() {
+            return;
+        }
+        self.recording = self.answered.len().min(RECORDED_MAX);
+        let tried: Vec<DeliveryTried> = self.answered.drain(..self.recording).collect();
+        let (env, account_id) = (Arc::clone(&self.env), self.account_id);
+        let recorded = async move { record(&env, account_id, tried).await };
+        ctx.spawn(wrap_future::<_, Self>(recorded).map(|recorded, actor, ctx| {
+            actor.recording = 0;
+            let mut open = true;
+            for (tried, outcome) in recorded {
+                open &= actor.recorded(ctx, &tried, outcome);
+            }
+            actor.record(ctx);
+            match open {
+                true => actor.pump(ctx),
+                false => actor.leave(ctx),
+            }
+        }));
+    }
+
+    /// Goes on with what came of a try. Answers whether its endpoint is to be sent anything now.
+    fn recorded(
+        &mut self,
+        ctx: &mut Context<Self>,
+        tried: &DeliveryTried,
+        outcome: Option<TryOutcome>,
+    ) -> bool {
+        let id = tried.delivery.id;
+        if !tried.result.is_success() {
+            self.pace.record(&tried.result);
+            self.in_flight -= 1;
+            self.failures_recorded += 1;
+        }
+        if let Some(sequence) = Sequence::of(&tried.delivery) {
+            self.sending.remove(&sequence);
+        }
+        let Some(outcome) = outcome else {
+            self.forget(id);
+            return true;
+        };
+        let now = self.env.clock.now();
+        if !tried.is_routine() {
+            self.probing = outcome.endpoint_probing;
+        }
+        let delivery = outcome.delivery;
+        let wait = (delivery.next_try_at - now).to_std().unwrap_or_default();
+        if delivery.status.is_open() && wait <= HORIZON {
+            self.queue_later(ctx, wait, delivery);
+        } else {
+            self.forget(id);
+        }
+        let paused = outcome.endpoint_paused_until.is_some_and(|until| until > now);
+        outcome.endpoint_enabled && !paused
     }
 
     /// The endpoint is disabled, deleted, or wants to be left alone: what is pending stays in the
@@ -367,19 +479,9 @@ impl Sequence {
     }
 }
 
-fn is_fresh(read_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+fn is_younger(read_at: DateTime<Utc>, now: DateTime<Utc>, age_max: Duration) -> bool {
     let age = now - read_at;
-    age >= TimeDelta::zero() && age.to_std().is_ok_and(|age| age <= ENDPOINT_AGE_MAX)
-}
-
-/// How a try ended, for the actor.
-enum Tried {
-    /// It was made, with this result, and this came of it.
-    Once(TryResult, Box<TryOutcome>),
-    /// The delivery is no longer in the store.
-    DeliveryGone,
-    /// The endpoint is disabled or deleted, or wants to be left alone.
-    EndpointOff,
+    age >= TimeDelta::zero() && age.to_std().is_ok_and(|age| age <= age_max)
 }
 
 impl Actor for EndpointActor {
@@ -398,6 +500,7 @@ impl Handler<Deliver> for EndpointActor {
         if deliver.0.is_empty() || self.more || self.reading {
             // What is new comes after what the store still holds, so it is read in its order.
             self.more = true;
+            self.missed |= self.reading;
         } else {
             self.enqueue(ctx, deliver.0);
         }

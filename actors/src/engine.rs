@@ -1,6 +1,7 @@
 //! The door to the actors: what the API, the dashboard and the command line call.
 
 pub mod deletion;
+pub mod retention;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::Addr;
 use providers::name::ProviderName;
-use providers::{CallbackError, CancelAnswer, Expected, Progress, RawCallback};
+use providers::{
+    CallbackError, CallbackNews, CancelAnswer, Expected, Output, Progress, RawCallback,
+};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -114,7 +117,8 @@ impl Engine {
 
     /// Accepts a generation, starts its actor, and waits until a provider has taken it, until
     /// it has ended, or until the answer timeout has passed, whatever comes first. Once
-    /// accepted it goes on even if the caller goes away. Its deadline is set here.
+    /// accepted it goes on even if the caller goes away. Its deadline is set here, and so is the
+    /// order of its providers: out of the one given, by what is known of them.
     ///
     /// # Errors
     /// [`SubmitError`]: nothing was reserved.
@@ -124,6 +128,7 @@ impl Engine {
             return Err(SubmitError::Stopping);
         }
         new.deadline_at = env.limits.route.deadline(new.media, new.created_at);
+        self.route(&mut new);
         let (first, asked_at) = (self.first_attempt(&new), new.asked_at);
         let engine = self.clone();
         let (told, taken) = oneshot::channel();
@@ -201,13 +206,18 @@ impl Engine {
             .filter(|attempt| attempt.provider == target.provider)
             .ok_or(CallbackRefusal::NotFound)?;
         let provider = env.registry.get(target.provider).ok_or(CallbackRefusal::NotFound)?;
-        let about = Expected { model: &attempt.raw_model, job: attempt.job.as_ref() };
+        let about = Expected { model: &attempt.raw_model };
         let news = provider.parse_callback(&callback, &about).await?;
-        if attempt.job.as_ref().is_some_and(|job| *job != news.job) {
-            return Err(CallbackRefusal::NotFound);
-        }
-        if generation.status().is_terminal() {
-            return self.discard_late(&generation, attempt, &news.progress).await;
+        match &news {
+            CallbackNews::Told { job, .. }
+                if attempt.job_at_provider().is_some_and(|known| known != job) =>
+            {
+                return Err(CallbackRefusal::NotFound);
+            }
+            CallbackNews::Told { progress, .. } if generation.status().is_terminal() => {
+                return self.discard_late(&generation, attempt, progress).await;
+            }
+            CallbackNews::Told { .. } | CallbackNews::Hint => {}
         }
         let nudge = Nudge::Callback(target.attempt, Box::new(news));
         self.tell(target.generation_id, nudge).await;
@@ -260,20 +270,20 @@ impl Engine {
     }
 
     fn first_attempt(&self, new: &NewGeneration) -> NewAttempt {
-        let env = &self.inner.env;
+        let (env, at) = (&self.inner.env, new.created_at);
         let order = &new.input.provider_order;
         let provider = order.first().copied().expect("a valid input names a provider");
-        NewAttempt {
-            correlation: env.ids.next(),
-            provider,
-            raw_model: env.raw_model(&new.model, provider),
-            at: new.created_at,
-            deadline_at: env
-                .limits
-                .route
-                .attempt_deadline(new.media, new.created_at)
-                .min(new.deadline_at),
-        }
+        let deadline_at = env.limits.route.attempt_deadline(new.media, at).min(new.deadline_at);
+        env.new_attempt(&new.model, &new.input, provider, at, deadline_at)
+    }
+
+    fn route(&self, new: &mut NewGeneration) {
+        let Env { router, ids, .. } = &*self.inner.env;
+        let input = &mut new.input;
+        let pinned = input.requested_order.is_some();
+        let order = std::mem::take(&mut input.provider_order);
+        (input.provider_order, input.route.decision) =
+            router.route(&new.model, &order, pinned, ids.spread(), new.created_at);
     }
 
     /// Tells the provider of a canceled generation. `None` when it was not told: no job is
@@ -281,7 +291,7 @@ impl Engine {
     async fn cancel_at_provider(&self, generation: &Generation) -> Option<CancelAnswer> {
         let env = &self.inner.env;
         let attempt = generation.attempts().last()?;
-        let job = attempt.job.as_ref()?;
+        let job = attempt.job_at_provider()?;
         let provider = env.registry.get(attempt.provider)?;
         if !provider.capabilities(&attempt.raw_model, generation.media).cancel {
             return None;
@@ -307,11 +317,12 @@ impl Engine {
             attempt.outcome,
             AttemptOutcome::Canceled { .. } | AttemptOutcome::Failed { .. }
         );
-        if !late || !matches!(progress, Progress::Done(_)) {
+        let Progress::Done(Output { cost, .. }) = *progress else { return Ok(()) };
+        if !late {
             return Ok(());
         }
         let at = self.inner.env.clock.now();
-        let events = vec![Event::ResultDiscarded { attempt: attempt.number, at }];
+        let events = vec![Event::ResultDiscarded { attempt: attempt.number, cost, at }];
         let (account_id, id) = (generation.account_id, generation.id);
         let advance = Advance { account_id, id, epoch: None, events };
         // A refusal means that it has been recorded already.

@@ -1,22 +1,24 @@
 //! What every actor works with: the ports, the limits, the counters.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use providers::clock::Clock;
 use providers::name::ProviderName;
 use providers::registry::Registry;
-use tokio::sync::Semaphore;
 
 use crate::catalogue::Catalogue;
+use crate::generation::NewAttempt;
+use crate::input::Input;
 use crate::lanes::Lanes;
 use crate::metrics::EngineMetrics;
+use crate::poll_budget::PollBudgets;
 use crate::ports::{
     BacklogStore, CallbackUrls, DeliveryStore, GenerationStore, IdSource, OutputStore,
     WebhookSender,
 };
-use crate::provider_health::ProviderHealth;
+use crate::router::Router;
 use crate::routing::RouteLimits;
 
 /// The ports and limits, shared by every actor.
@@ -45,23 +47,37 @@ pub struct Env {
     pub limits: EngineLimits,
     /// What is counted.
     pub metrics: EngineMetrics,
-    /// How providers do.
-    pub provider_health: Arc<ProviderHealth>,
-    /// Room for polls, per provider: a hundred thousand waiting generations must not become
-    /// a storm.
-    pub polls: HashMap<ProviderName, Arc<Semaphore>>,
+    /// How providers do, and in which order they are asked.
+    pub router: Arc<Router>,
+    /// How often each provider is asked about jobs: a hundred thousand waiting generations must
+    /// not become a storm.
+    pub polls: PollBudgets,
     /// Room for webhook tries, all endpoints together.
     pub lanes: Lanes,
 }
 
 impl Env {
-    /// The provider's own name of a model; empty when the catalogue no longer has it, which
-    /// the provider then refuses.
-    pub(crate) fn raw_model(&self, model: &str, provider: ProviderName) -> String {
+    /// A submission to this provider, to be written down before it leaves. When the catalogue no
+    /// longer has the model its name is empty, which the provider then refuses.
+    pub(crate) fn new_attempt(
+        &self,
+        model: &str,
+        input: &Input,
+        provider: ProviderName,
+        at: DateTime<Utc>,
+        deadline_at: DateTime<Utc>,
+    ) -> NewAttempt {
         let model = self.catalogue.find(model);
         let mut stack = model.iter().flat_map(|model| &model.stack);
         let offer = stack.find(|offer| offer.provider == provider);
-        offer.map(|offer| offer.raw_model_id.clone()).unwrap_or_default()
+        NewAttempt {
+            correlation: self.ids.next(),
+            provider,
+            raw_model: offer.map(|offer| offer.raw_model_id.clone()).unwrap_or_default(),
+            cost: offer.and_then(|offer| offer.cost(input)),
+            at,
+            deadline_at,
+        }
     }
 }
 
@@ -77,7 +93,8 @@ pub struct EngineLimits {
     pub answer: Duration,
     /// The first wait between polls.
     pub poll_initial: Duration,
-    /// The longest wait between polls; also the pace of the safety net behind callbacks.
+    /// What that wait grows to with the age of a job; also the pace of the safety net behind
+    /// callbacks.
     pub poll_max: Duration,
     /// Deaths of an actor after which its generation is failed.
     pub restarts_max: u32,

@@ -93,14 +93,9 @@ impl FailureCode {
     }
 
     /// Whether asking another provider cannot help: the input itself is at fault
-    /// (`spec/providers.md`, section 12), or our own storage is.
+    /// (`spec/providers.md`, section 12).
     pub fn is_decisive(self) -> bool {
-        matches!(
-            self,
-            Self::ContentPolicyViolation
-                | Self::ProviderRejectedRequest
-                | Self::OutputProcessingFailed
-        )
+        matches!(self, Self::ContentPolicyViolation | Self::ProviderRejectedRequest)
     }
 }
 
@@ -148,7 +143,7 @@ impl From<Error> for Failure {
                 FailureCode::ProviderAuthenticationFailed,
                 "The provider credentials were refused.".to_owned(),
             ),
-            Error::Unavailable => {
+            Error::Unavailable | Error::Overloaded { .. } => {
                 (FailureCode::ProviderUnavailable, "The provider is unavailable.".to_owned())
             }
             Error::TimedOut => {

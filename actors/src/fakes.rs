@@ -17,7 +17,6 @@ use providers::name::ProviderName;
 use providers::registry::Registry;
 use providers::{MediaKind, OutputFile, OutputFormat, Provider, RawCallback};
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use url::Url;
 use uuid::Uuid;
@@ -30,19 +29,25 @@ use crate::engine::{CallbackRefusal, CallbackTarget, Engine};
 use crate::env::{EngineLimits, Env};
 use crate::fakes::provider::FakeProvider;
 use crate::fakes::store::FakeStore;
+use crate::file_urls::FileUrls;
 use crate::generation::{AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, Status};
 use crate::id::{AccountId, EndpointId, GenerationId, NodeId};
-use crate::input::Input;
+use crate::input::{Input, Route};
 use crate::lanes::Lanes;
 use crate::ledger::{Balance, EntryKind};
 use crate::metrics::EngineMetrics;
 use crate::money::Credits;
+use crate::poll_budget::PollBudgets;
 use crate::ports::{
     CallbackUrls, GenerationStore, IdSource, OutputStore, Reply, StoreError, TakeOverError,
     WebhookSender,
 };
-use crate::provider_health::{HealthRules, ProviderHealth};
+use crate::router::{Router, RouterRules};
+use crate::retention::Retention;
 use crate::routing::RouteLimits;
+use crate::routing::breaker::BreakerRules;
+use crate::routing::evidence::Memory;
+use crate::routing::ranking::RankingRules;
 use crate::system::System;
 use crate::webhook::DeliveryPolicy;
 
@@ -100,6 +105,12 @@ impl Clock for VirtualClock {
     }
 }
 
+/// What makes URLs.
+pub(crate) fn file_urls() -> FileUrls {
+    let retention = Retention { files_max: TimeDelta::MAX, records_max: TimeDelta::MAX };
+    FileUrls::new("https://files.test".to_owned(), &[7; 32], retention)
+}
+
 /// Keeps files; refuses as often as it is told to.
 #[derive(Default)]
 pub(crate) struct FakeOutputs {
@@ -110,8 +121,7 @@ pub(crate) struct FakeOutputs {
     pub(crate) fetches: Mutex<VecDeque<TakeOverError>>,
 }
 
-#[async_trait]
-impl OutputStore for FakeOutputs {
+impl FakeOutputs {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
         let wait = *self.wait.lock().unwrap();
         sleep(wait).await;
@@ -123,7 +133,10 @@ impl OutputStore for FakeOutputs {
         self.files.lock().unwrap().insert(key.to_owned(), bytes);
         Ok(())
     }
+}
 
+#[async_trait]
+impl OutputStore for FakeOutputs {
     /// What is elsewhere holds the text of its URL.
     async fn take_over(
         &self,
@@ -222,12 +235,15 @@ impl WebhookSender for FakeSender {
     }
 }
 
-/// Every provider can reach us.
-struct FakeCallbacks;
+/// Whether providers can reach us.
+struct FakeCallbacks {
+    reachable: bool,
+}
 
 impl CallbackUrls for FakeCallbacks {
     fn url(&self, generation: &Generation, attempt: u32) -> Option<Url> {
-        format!("https://us.test/callbacks/{}/{attempt}", generation.id).parse().ok()
+        let url = format!("https://us.test/callbacks/{}/{attempt}", generation.id);
+        url.parse().ok().filter(|_| self.reachable)
     }
 }
 
@@ -239,8 +255,9 @@ pub(crate) struct World {
     pub(crate) clock: Arc<VirtualClock>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) metrics: EngineMetrics,
-    pub(crate) provider_health: Arc<ProviderHealth>,
-    pub(crate) polls: HashMap<ProviderName, Arc<Semaphore>>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) polls: PollBudgets,
+    pub(crate) reachable: bool,
     pub(crate) lanes: Lanes,
     order: Vec<ProviderName>,
     registry: Registry,
@@ -267,7 +284,34 @@ pub(crate) fn limits() -> EngineLimits {
     }
 }
 
-fn catalogue() -> Catalogue {
+/// The static order, as long as nobody is left alone.
+pub(crate) fn router_rules() -> RouterRules {
+    let seconds = Duration::from_secs;
+    RouterRules {
+        breaker: BreakerRules {
+            window: seconds(300),
+            attempts_min: 10,
+            failures_percent: 50,
+            open: seconds(60),
+            open_max: seconds(600),
+            pause: seconds(5),
+            pause_max: seconds(60),
+            probe_percent: 10,
+            probes: 3,
+        },
+        ranking: RankingRules {
+            enabled: false,
+            memory: Memory { half_life: seconds(10_800), attempts_max: 100 },
+            attempts_min: 5,
+            latency_weight: 0.3,
+            cost_weight: 0.2,
+            explore_percent: 5,
+            explore_below: 20,
+        },
+    }
+}
+
+pub(crate) fn catalogue() -> Catalogue {
     let capabilities = CapabilitiesSpec {
         ratios: vec!["1:1".to_owned()],
         formats: vec!["png".to_owned()],
@@ -283,6 +327,7 @@ fn catalogue() -> Catalogue {
     let offer = |name: &ProviderName| OfferSpec {
         provider: name.as_str().to_owned(),
         raw_model_id: format!("raw/{name}"),
+        cost: None,
         capabilities: capabilities.clone(),
     };
     let spec = ModelSpec {
@@ -308,6 +353,7 @@ pub(crate) fn standing(thousandths: i64, seq: i64) -> Standing {
         videos_in_flight: 0,
         generations: 0,
         alert_below: Credits::ZERO,
+        failover_on_moderation: false,
     }
 }
 
@@ -352,6 +398,7 @@ pub(crate) fn new_generation(
             options: Map::new(),
             provider_order: order.to_vec(),
             requested_order: None,
+            route: Route::default(),
         },
         amount: Credits::from_thousandths(PRICE).unwrap(),
         pricing: Pricing {
@@ -398,12 +445,9 @@ impl World {
             clock,
             ids,
             metrics: EngineMetrics::default(),
-            provider_health: Arc::new(ProviderHealth::new(HealthRules {
-                window: Duration::from_secs(300),
-                attempts_min: 10,
-                failures_percent: 50,
-            })),
-            polls: HashMap::new(),
+            router: Arc::new(Router::new(&catalogue(), router_rules())),
+            polls: PollBudgets::default(),
+            reachable: true,
             lanes: Lanes::new(64, 64),
             order: providers.iter().map(|provider| provider.name()).collect(),
             registry,
@@ -428,12 +472,12 @@ impl World {
             sender: Arc::clone(&self.sender) as _,
             registry: self.registry.clone(),
             catalogue: Arc::new(catalogue()),
-            callbacks: Arc::new(FakeCallbacks),
+            callbacks: Arc::new(FakeCallbacks { reachable: self.reachable }),
             clock: Arc::clone(&self.clock) as _,
             ids: Arc::clone(&self.ids) as _,
             limits: limits(),
             metrics: self.metrics.clone(),
-            provider_health: Arc::clone(&self.provider_health),
+            router: Arc::clone(&self.router),
             polls: self.polls.clone(),
             lanes: self.lanes.clone(),
         };
@@ -482,6 +526,7 @@ impl World {
             correlation: self.ids.next(),
             provider: self.order[0],
             raw_model: format!("raw/{}", self.order[0]),
+            cost: None,
             at,
             deadline_at: at + limits().route.image_attempt,
         };

@@ -19,17 +19,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use providers::name::ProviderName;
-use providers::{JobRef, MediaKind};
+use providers::{Cost, JobRef, MediaKind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::attempt::{Attempt, AttemptOutcome};
+use crate::attempt::{Attempt, AttemptOutcome, CostSource, ProviderCost};
 use crate::catalogue::PriceSource;
 use crate::failure::Failure;
 use crate::id::{AccountId, ApiKeyId, GenerationId};
 use crate::idempotency::Claim;
 use crate::input::Input;
 use crate::money::Credits;
+use crate::routing::choice::Decision;
+use crate::routing::workload::work_milli;
 use crate::spending::Month;
 
 /// One accepted request for output, from acceptance to one terminal state.
@@ -82,6 +84,8 @@ pub enum State {
         outputs: Vec<StoredFile>,
         /// The provider's own running time, where it reports one.
         predict_time: Option<Duration>,
+        /// When the outputs were removed, because they are not kept for longer.
+        files_removed_at: Option<DateTime<Utc>>,
     },
     /// It came to nothing; the credit is back.
     Failed {
@@ -104,7 +108,7 @@ pub enum State {
 /// One stored output. The key is kept, the URL is derived from `server.public_url`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredFile {
-    /// Object key, unguessable.
+    /// Object key.
     pub key: String,
     /// Size in bytes.
     pub bytes: u64,
@@ -194,6 +198,8 @@ pub enum Event {
         attempt: u32,
         /// The provider's job.
         job: JobRef,
+        /// What the provider says that it takes.
+        cost: Option<Cost>,
         /// When.
         at: DateTime<Utc>,
     },
@@ -214,6 +220,8 @@ pub enum Event {
         outputs: Vec<StoredFile>,
         /// The provider's own running time.
         predict_time: Option<Duration>,
+        /// What the provider says that it takes.
+        cost: Option<Cost>,
         /// When.
         at: DateTime<Utc>,
     },
@@ -233,6 +241,13 @@ pub enum Event {
     ResultDiscarded {
         /// Which attempt.
         attempt: u32,
+        /// What the provider says that it takes.
+        cost: Option<Cost>,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Its outputs are gone, because they are not kept for longer.
+    FilesRemoved {
         /// When.
         at: DateTime<Utc>,
     },
@@ -247,6 +262,8 @@ pub struct NewAttempt {
     pub provider: ProviderName,
     /// The provider's own name of the model.
     pub raw_model: String,
+    /// What the provider takes for it, where the catalogue knows.
+    pub cost: Option<Cost>,
     /// When.
     pub at: DateTime<Utc>,
     /// When we stop waiting.
@@ -270,11 +287,13 @@ pub enum EventKind {
     Canceled,
     /// See [`Event::ResultDiscarded`].
     ResultDiscarded,
+    /// See [`Event::FilesRemoved`].
+    FilesRemoved,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AttemptStarted,
         Self::Accepted,
         Self::AttemptFailed,
@@ -282,6 +301,7 @@ impl EventKind {
         Self::Failed,
         Self::Canceled,
         Self::ResultDiscarded,
+        Self::FilesRemoved,
     ];
 }
 
@@ -296,13 +316,14 @@ impl Event {
             Self::Failed { .. } => EventKind::Failed,
             Self::Canceled { .. } => EventKind::Canceled,
             Self::ResultDiscarded { .. } => EventKind::ResultDiscarded,
+            Self::FilesRemoved { .. } => EventKind::FilesRemoved,
         }
     }
 }
 
 /// Every legal step: in this status, this fact leads to that status. What is not here is
 /// illegal (`spec/contract.md` 7.1).
-pub const TRANSITIONS: [(Status, EventKind, Status); 16] = {
+pub const TRANSITIONS: [(Status, EventKind, Status); 17] = {
     use EventKind as E;
     use Status::{Canceled, Failed, Pending, Processing, Succeeded};
     [
@@ -320,6 +341,7 @@ pub const TRANSITIONS: [(Status, EventKind, Status); 16] = {
         (Processing, E::Failed, Failed),
         (Processing, E::Canceled, Canceled),
         (Succeeded, E::ResultDiscarded, Succeeded),
+        (Succeeded, E::FilesRemoved, Succeeded),
         (Failed, E::ResultDiscarded, Failed),
         (Canceled, E::ResultDiscarded, Canceled),
     ]
@@ -468,6 +490,29 @@ impl Generation {
         }
     }
 
+    /// Its outputs, as long as they are kept; empty before the end, and when it came to nothing.
+    pub fn kept_files(&self) -> &[StoredFile] {
+        match &self.state {
+            State::Succeeded { outputs, files_removed_at: None, .. } => outputs,
+            State::Succeeded { files_removed_at: Some(_), .. }
+            | State::Pending
+            | State::Processing { .. }
+            | State::Failed { .. }
+            | State::Canceled { .. } => &[],
+        }
+    }
+
+    /// When its outputs were removed, because they are not kept for longer.
+    pub fn files_removed_at(&self) -> Option<DateTime<Utc>> {
+        match self.state {
+            State::Succeeded { files_removed_at, .. } => files_removed_at,
+            State::Pending
+            | State::Processing { .. }
+            | State::Failed { .. }
+            | State::Canceled { .. } => None,
+        }
+    }
+
     /// When somebody must have looked at it again: the end of the open attempt, or the end
     /// of everything. A row past this time is overdue, and its actor is missing.
     pub fn due_at(&self) -> Option<DateTime<Utc>> {
@@ -493,8 +538,9 @@ impl Generation {
                 }
                 self.push_attempt(new);
             }
-            Event::Accepted { attempt, job, at } => {
+            Event::Accepted { attempt, job, cost, at } => {
                 let attempt = self.pending_attempt(attempt).ok_or(illegal)?;
+                attempt.report_cost(cost);
                 attempt.job = Some(job);
                 if illegal.status == Status::Pending {
                     self.state = State::Processing { started_at: at };
@@ -504,12 +550,18 @@ impl Generation {
                 let attempt = self.pending_attempt(attempt).ok_or(illegal)?;
                 attempt.outcome = AttemptOutcome::Failed { at, failure };
             }
-            Event::Completed { attempt, outputs, predict_time, at } => {
+            Event::Completed { attempt, outputs, predict_time, cost, at } => {
                 let started_at = self.started_at().ok_or(illegal)?;
                 let attempt = self.pending_attempt(attempt).ok_or(illegal)?;
+                attempt.report_cost(cost);
                 attempt.outcome = AttemptOutcome::Used { at };
-                let completed_at = at;
-                self.state = State::Succeeded { started_at, completed_at, outputs, predict_time };
+                self.state = State::Succeeded {
+                    started_at,
+                    completed_at: at,
+                    outputs,
+                    predict_time,
+                    files_removed_at: None,
+                };
             }
             Event::Failed { failure, at } => {
                 for attempt in self.attempts.iter_mut().filter(|attempt| attempt.is_pending()) {
@@ -524,11 +576,12 @@ impl Generation {
                 }
                 self.state = State::Canceled { started_at: self.started_at(), completed_at: at };
             }
-            Event::ResultDiscarded { attempt, at } => {
+            Event::ResultDiscarded { attempt, cost, at } => {
                 let attempt = self.attempts.iter_mut().find(|other| other.number == attempt);
                 let attempt = attempt.ok_or(illegal)?;
                 match attempt.outcome {
                     AttemptOutcome::Failed { .. } | AttemptOutcome::Canceled { .. } => {
+                        attempt.report_cost(cost);
                         attempt.outcome = AttemptOutcome::Discarded { at };
                     }
                     AttemptOutcome::Pending
@@ -536,6 +589,14 @@ impl Generation {
                     | AttemptOutcome::Discarded { .. } => return Err(illegal),
                 }
             }
+            Event::FilesRemoved { at } => match &mut self.state {
+                State::Succeeded { files_removed_at: removed @ None, .. } => *removed = Some(at),
+                State::Succeeded { .. }
+                | State::Pending
+                | State::Processing { .. }
+                | State::Failed { .. }
+                | State::Canceled { .. } => return Err(illegal),
+            },
         }
         debug_assert_eq!(self.status(), to, "apply and TRANSITIONS disagree");
         Ok(())
@@ -543,15 +604,23 @@ impl Generation {
 
     fn push_attempt(&mut self, new: NewAttempt) {
         let number = self.attempts.last().map_or(1, |last| last.number.saturating_add(1));
+        let decision = self.input.route.decision;
+        // How likely the first was says nothing about who follows when it fails.
+        let propensity_ppm = decision.propensity_ppm.filter(|_| number == 1);
+        let catalogue = |cost| ProviderCost { cost, source: CostSource::Catalogue };
         self.attempts.push(Attempt {
             number,
+            model: self.model.clone(),
             correlation: new.correlation,
             provider: new.provider,
             raw_model: new.raw_model,
             submitted_at: new.at,
             deadline_at: new.deadline_at,
-            // Every provider of a model is priced alike.
+            decision: Decision { propensity_ppm, ..decision },
+            work_milli: work_milli(self.media, &self.input),
+            // What the client pays, whoever is asked: what we pay is not theirs to see.
             estimated_cost_microcredits: self.amount.microcredits(),
+            provider_cost: new.cost.map(catalogue),
             job: None,
             outcome: AttemptOutcome::Pending,
         });

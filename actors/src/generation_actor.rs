@@ -29,7 +29,7 @@ use std::time::Duration;
 use actix::fut::wrap_future;
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle};
 use actix::{ActorContext, ActorFuture};
-use providers::{CallbackNews, DeliveryMode};
+use providers::{CallbackNews, Cost, DeliveryMode, Error};
 use tokio::sync::oneshot;
 
 use crate::attempt::{Attempt, AttemptOutcome};
@@ -37,7 +37,7 @@ use crate::batch::{Advance, AdvanceRefusal};
 use crate::death::DeathNotice;
 use crate::env::Env;
 use crate::failure::Failure;
-use crate::generation::{Event, Generation, NewAttempt, Status};
+use crate::generation::{Event, Generation, Status};
 use crate::id::GenerationId;
 use crate::metrics::{AttemptLabels, StatusLabel};
 use crate::retry::Waits;
@@ -59,7 +59,7 @@ pub struct GenerationActor {
     fresh: bool,
     /// The attempt that was submitted once more because it was certainly absent.
     repeated: Option<u32>,
-    /// The growing wait between polls.
+    /// The growing wait between look-ups.
     waits: Waits,
     /// The next poll or look-up.
     timer: Option<SpawnHandle>,
@@ -99,7 +99,7 @@ impl GenerationActor {
         waiter: Option<oneshot::Sender<Generation>>,
         notice: DeathNotice<GenerationId>,
     ) -> Self {
-        let waits = Waits::new(env.limits.poll_initial, env.limits.poll_max);
+        let waits = Waits::new(RETRY_INITIAL, RETRY_MAX);
         Self {
             env,
             generation,
@@ -124,7 +124,7 @@ impl GenerationActor {
             Step::Fail(failure) => {
                 let at = self.env.clock.now();
                 if let Some(attempt) = self.generation.open_attempt().cloned()
-                    && let Some(job) = attempt.job.clone()
+                    && let Some(job) = attempt.job_at_provider().cloned()
                 {
                     self.cancel_job(ctx, &attempt, job);
                 }
@@ -144,13 +144,9 @@ impl GenerationActor {
         if std::mem::take(&mut self.fresh) {
             return self.submit(ctx, attempt);
         }
-        let inline = self.capabilities(&attempt).delivery == DeliveryMode::Inline;
-        match &attempt.job {
-            // An inline job that was only marked as taken has no name at the provider.
-            Some(job) if !(inline && job.0 == attempt.correlation.to_string()) => {
-                self.await_job(ctx, &attempt, Some(Duration::ZERO));
-            }
-            Some(_) | None => self.reconcile(ctx, attempt),
+        match attempt.job_at_provider() {
+            Some(_) => self.await_job(ctx, &attempt, Duration::ZERO),
+            None => self.reconcile(ctx, attempt),
         }
     }
 
@@ -170,6 +166,16 @@ impl GenerationActor {
         self.write(ctx, events);
     }
 
+    /// What a provider says for itself ends an attempt. One that limits us is left alone from now
+    /// on, before anything is written.
+    fn conclude_by(&mut self, ctx: &mut Context<Self>, number: u32, error: Error) {
+        if let (Some(attempt), Some(wish)) = (self.generation.attempt(number), wish(&error)) {
+            let (model, now) = (&self.generation.model, self.env.clock.now());
+            self.env.router.limit(model, attempt.provider, wish, now);
+        }
+        self.conclude(ctx, number, error.into());
+    }
+
     /// The facts that follow by themselves from where a generation stands.
     fn next_events(&self, generation: &Generation) -> Vec<Event> {
         let at = self.env.clock.now();
@@ -178,9 +184,8 @@ impl GenerationActor {
             Step::Submit(provider) => {
                 let deadline_at =
                     route.attempt_deadline(generation.media, at).min(generation.deadline_at);
-                let raw_model = self.env.raw_model(&generation.model, provider);
-                let correlation = self.env.ids.next();
-                let new = NewAttempt { correlation, provider, raw_model, at, deadline_at };
+                let Generation { model, input, .. } = generation;
+                let new = self.env.new_attempt(model, input, provider, at, deadline_at);
                 vec![Event::AttemptStarted(new)]
             }
             Step::Fail(failure) => vec![Event::Failed { failure, at }],
@@ -189,7 +194,7 @@ impl GenerationActor {
     }
 
     /// Records a result that came too late.
-    fn discard(&mut self, ctx: &mut Context<Self>, number: u32) {
+    fn discard(&mut self, ctx: &mut Context<Self>, number: u32, cost: Option<Cost>) {
         let late = self.generation.attempt(number).is_some_and(|attempt| {
             matches!(
                 attempt.outcome,
@@ -198,7 +203,7 @@ impl GenerationActor {
         });
         if late {
             let at = self.env.clock.now();
-            self.write(ctx, vec![Event::ResultDiscarded { attempt: number, at }]);
+            self.write(ctx, vec![Event::ResultDiscarded { attempt: number, cost, at }]);
         } else {
             self.finish_if_over(ctx);
         }
@@ -251,7 +256,7 @@ impl GenerationActor {
         });
         let canceled = self.generation.status() == Status::Canceled;
         match advance.events.last() {
-            Some(Event::Completed { attempt, .. }) => self.discard(ctx, *attempt),
+            Some(Event::Completed { attempt, cost, .. }) => self.discard(ctx, *attempt, *cost),
             Some(Event::Accepted { attempt, job, .. }) if canceled => {
                 // Whoever canceled did not know of the job.
                 if let Some(attempt) = self.generation.attempt(*attempt).cloned() {
@@ -276,10 +281,29 @@ impl GenerationActor {
         if self.asking == number || self.storing == number {
             return;
         }
-        if self.fresh || attempt.job.is_none() {
+        if self.fresh || attempt.job_at_provider().is_none() {
             self.attend(ctx, attempt.number);
         } else {
-            self.await_job(ctx, &attempt, None);
+            self.await_job(ctx, &attempt, self.poll_wait(&attempt, None));
+        }
+    }
+
+    fn called_back(&mut self, ctx: &mut Context<Self>, number: u32, news: CallbackNews) {
+        let attempt = self.generation.attempt(number);
+        match news {
+            CallbackNews::Told { job, progress } => {
+                let known = attempt.and_then(Attempt::job_at_provider);
+                // A callback about another job than ours is not for us.
+                if known.is_none_or(|known| *known == job) {
+                    self.progressed(ctx, number, Some(job), progress);
+                }
+            }
+            // Without a timer a question is under way already.
+            CallbackNews::Hint => {
+                if attempt.is_some_and(Attempt::is_pending) && self.timer.is_some() {
+                    self.attend(ctx, number);
+                }
+            }
         }
     }
 
@@ -289,7 +313,9 @@ impl GenerationActor {
         self.answer();
         let watched = self.generation.attempts().last().filter(|last| self.watches(last));
         match watched.cloned() {
-            Some(last) if !stopped && self.timer.is_some() => self.await_job(ctx, &last, None),
+            Some(last) if !stopped && self.timer.is_some() => {
+                self.await_job(ctx, &last, self.poll_wait(&last, None));
+            }
             Some(_) | None => {
                 self.clear_timer(ctx);
                 self.finish_if_over(ctx);
@@ -300,7 +326,7 @@ impl GenerationActor {
     /// Whether a canceled attempt may still come to a result that somebody has to pay for.
     fn watches(&self, attempt: &Attempt) -> bool {
         matches!(attempt.outcome, AttemptOutcome::Canceled { .. })
-            && attempt.job.is_some()
+            && attempt.job_at_provider().is_some()
             && !self.time_left(attempt).is_zero()
     }
 
@@ -331,15 +357,14 @@ impl GenerationActor {
     }
 
     /// Tells the submission that waits, as soon as a provider has taken the generation; an
-    /// inline call is waited for to its end.
+    /// inline call is waited for until it has come to a result or a job.
     fn answer(&mut self) {
-        let inline = self
-            .generation
-            .open_attempt()
-            .is_some_and(|attempt| self.capabilities(attempt).delivery == DeliveryMode::Inline);
+        let calling = self.generation.open_attempt().is_some_and(|attempt| {
+            self.delivery(attempt) == DeliveryMode::Inline && attempt.job_at_provider().is_none()
+        });
         let told = match self.generation.status() {
             Status::Pending => false,
-            Status::Processing => !inline,
+            Status::Processing => !calling,
             Status::Succeeded | Status::Failed | Status::Canceled => true,
         };
         if told && let Some(waiter) = self.waiter.take() {
@@ -367,7 +392,7 @@ impl GenerationActor {
                 let provider = attempt.provider.as_str();
                 let labels = AttemptLabels { provider, outcome: attempt.outcome.as_str() };
                 metrics.attempts.get_or_create(&labels).inc();
-                self.env.provider_health.note(attempt.provider, &attempt.outcome);
+                self.env.router.note(&attempt.ended());
             }
         }
     }
@@ -438,14 +463,7 @@ impl Handler<Nudge> for GenerationActor {
 
     fn handle(&mut self, nudge: Nudge, ctx: &mut Self::Context) {
         match nudge {
-            Nudge::Callback(number, news) => {
-                let job = self.generation.attempt(number).and_then(|attempt| attempt.job.as_ref());
-                // A callback about another job than ours is not for us. An inline job that
-                // was only marked as taken does not occur here: inline providers do not call.
-                if job.is_none_or(|job| *job == news.job) {
-                    self.progressed(ctx, number, Some(news.job), news.progress);
-                }
-            }
+            Nudge::Callback(number, news) => self.called_back(ctx, number, *news),
             Nudge::Canceled(generation, stopped) => self.canceled(ctx, *generation, stopped),
             Nudge::Drain => {
                 self.draining = true;
@@ -454,6 +472,23 @@ impl Handler<Nudge> for GenerationActor {
                 }
             }
         }
+    }
+}
+
+/// For how long a provider wishes to be left alone, if it does.
+fn wish(error: &Error) -> Option<Option<Duration>> {
+    match error {
+        Error::RateLimited { retry_after } => Some(*retry_after),
+        Error::Overloaded { retry_after } => Some(Some(*retry_after)),
+        Error::Rejected(_)
+        | Error::Moderated(_)
+        | Error::OutOfCredit
+        | Error::Unauthorized
+        | Error::Unavailable
+        | Error::TimedOut
+        | Error::Failed(_)
+        | Error::Protocol(_)
+        | Error::Unsupported => None,
     }
 }
 

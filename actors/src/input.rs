@@ -23,6 +23,7 @@ use crate::catalogue::field::{CORE_FIELDS, Misfit, check_enum, check_integer, ch
 use crate::input::problem::{PROBLEMS_MAX, Problem};
 use crate::money::Credits;
 use crate::pricing::{Choice, PricingError, thousandths};
+use crate::routing::choice::Decision;
 
 /// Characters of a prompt (`spec/contract.md` B.4).
 pub const PROMPT_MAX: usize = 10_000;
@@ -60,6 +61,19 @@ pub struct Input {
     /// The order as asked for, `a, b`; absent for `fastest`, when a ranking may rearrange
     /// [`Input::provider_order`] (`spec/contract.md` 7.3).
     pub requested_order: Option<String>,
+    /// What was decided when the generation was accepted; not asked for by anybody.
+    #[serde(default)]
+    pub route: Route,
+}
+
+/// How a generation goes from provider to provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Route {
+    /// Why it begins where it does.
+    pub decision: Decision,
+    /// Whether content that one provider refuses is offered to the next.
+    pub failover_on_moderation: bool,
 }
 
 impl Input {
@@ -139,6 +153,7 @@ pub fn normalize(model: &Model, body: &Value) -> Result<Input, Vec<Problem>> {
         options,
         provider_order,
         requested_order,
+        route: Route::default(),
     };
     // Only of a request whose fields are good: what breaks a rule may be a wrong value.
     let broken: Vec<Problem> = broken_rules(model, &input).take(PROBLEMS_MAX).collect();

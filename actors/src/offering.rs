@@ -18,8 +18,8 @@ use crate::catalogue::{Catalogue, Model, PriceSource};
 pub enum Service {
     /// The provider itself, which bills us.
     Real,
-    /// The sandbox, under its own name or standing in for the provider.
-    Sandbox,
+    /// The sandbox, or the emulator in the provider's place: nobody bills us.
+    Simulated,
 }
 
 /// The models on offer, decided once, when the server starts.
@@ -88,8 +88,8 @@ impl Offering {
     }
 }
 
-/// Who runs a model: those of its stack that are here. Beside the real providers none of the
-/// sandbox's: a failover must not end with a drawing that is charged as work.
+/// Who runs a model: those of its stack that are here. Beside the real providers none that is
+/// simulated: a failover must not end with a drawing that is charged as work.
 fn available(
     model: &Model,
     services: &BTreeMap<ProviderName, Service>,
@@ -100,7 +100,7 @@ fn available(
     };
     let real = of(Service::Real);
     match real.is_empty() {
-        true => (Service::Sandbox, of(Service::Sandbox)),
+        true => (Service::Simulated, of(Service::Simulated)),
         false => (Service::Real, real),
     }
 }
@@ -125,7 +125,7 @@ fn version(
 mod tests {
     use providers::name::ProviderName::{Bfl, Fal, Replicate, SandboxInline};
 
-    use super::Service::{Real, Sandbox};
+    use super::Service::{Real, Simulated};
     use super::*;
     use crate::catalogue::spec::{CapabilitiesSpec, ModelSpec, OfferSpec, Place, PriceSpec};
 
@@ -133,6 +133,7 @@ mod tests {
         let offer = |provider: &ProviderName| OfferSpec {
             provider: provider.as_str().to_owned(),
             raw_model_id: "their/model".to_owned(),
+            cost: None,
             capabilities: CapabilitiesSpec {
                 ratios: vec!["1:1".to_owned()],
                 formats: vec!["png".to_owned()],
@@ -174,23 +175,24 @@ mod tests {
 
     #[test]
     fn a_model_is_offered_when_somebody_here_runs_it() {
-        let stand_ins = offering(&[(Bfl, Sandbox), (Replicate, Sandbox), (Fal, Sandbox)], false);
-        assert_eq!(names(&stand_ins), ["priced", "unpriced"]);
-        assert!(stand_ins.find("lab/drawn").is_none());
-        assert_eq!(names(&offering(&[(SandboxInline, Sandbox)], false)), ["drawn"]);
+        let simulated =
+            offering(&[(Bfl, Simulated), (Replicate, Simulated), (Fal, Simulated)], false);
+        assert_eq!(names(&simulated), ["priced", "unpriced"]);
+        assert!(simulated.find("lab/drawn").is_none());
+        assert_eq!(names(&offering(&[(SandboxInline, Simulated)], false)), ["drawn"]);
         assert!(names(&offering(&[], true)).is_empty());
     }
 
     #[test]
     fn a_placeholder_is_charged_for_real_work_only_when_the_operator_says_so() {
-        let services = [(Replicate, Real), (Bfl, Sandbox)];
+        let services = [(Replicate, Real), (Bfl, Simulated)];
         assert_eq!(names(&offering(&services, false)), ["priced"]);
         assert_eq!(names(&offering(&services, true)), ["priced", "unpriced"]);
     }
 
     #[test]
-    fn beside_a_real_provider_nobody_stands_in() {
-        let offering = offering(&[(Replicate, Real), (Bfl, Sandbox), (Fal, Sandbox)], false);
+    fn beside_a_real_provider_nobody_is_simulated() {
+        let offering = offering(&[(Replicate, Real), (Bfl, Simulated), (Fal, Simulated)], false);
         let model = offering.find("lab/priced").unwrap();
         assert_eq!(offering.route(model, &[Fal, Replicate, Bfl]), [Replicate]);
         assert_eq!(offering.route(model, &[Fal]), []);
@@ -198,15 +200,15 @@ mod tests {
 
     #[test]
     fn an_order_is_kept_without_those_who_are_not_here() {
-        let offering = offering(&[(Fal, Sandbox), (Bfl, Sandbox)], false);
+        let offering = offering(&[(Fal, Simulated), (Bfl, Simulated)], false);
         let model = offering.find("lab/priced").unwrap();
         assert_eq!(offering.route(model, &[Fal, Replicate, Bfl]), [Fal, Bfl]);
     }
 
     #[test]
     fn the_version_changes_with_what_is_offered() {
-        let one = offering(&[(Fal, Sandbox)], false);
-        let same = offering(&[(Fal, Sandbox)], false);
+        let one = offering(&[(Fal, Simulated)], false);
+        let same = offering(&[(Fal, Simulated)], false);
         let other = offering(&[(Fal, Real)], false);
         assert_eq!(one.version(), same.version());
         assert_ne!(one.version(), other.version());

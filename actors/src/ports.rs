@@ -4,22 +4,25 @@
 //! that are in flight together may share a commit; the caller sees none of that.
 
 pub mod deliveries;
+pub mod mails;
+pub mod routing;
 pub mod people;
+pub mod teams;
+pub mod retention;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use providers::name::ProviderName;
 use providers::{OutputFile, OutputFormat};
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
 use crate::account::{Account, Plan};
+use crate::activity::By;
 use crate::api_key::{ApiKey, Credential, KeyStatus, Rotated, Rotation};
-use crate::attempt::AttemptOutcome;
 use crate::batch::{
     AcceptRefusal, Advance, AdvanceRefusal, DeleteRefusal, DeliveryTried, EndpointFault, TryOutcome,
 };
@@ -135,17 +138,6 @@ pub trait IdempotencyStore: Send + Sync {
     ) -> Result<u64, StoreError>;
 }
 
-/// Attempts across all accounts, for what is counted over providers.
-#[async_trait]
-pub trait AttemptStore: Send + Sync {
-    /// Attempts that ended after `since`, with how they ended; the latest first.
-    async fn list_ended_any_account(
-        &self,
-        since: DateTime<Utc>,
-        limit: u32,
-    ) -> Result<Vec<(ProviderName, AttemptOutcome)>, StoreError>;
-}
-
 /// Accounts and their credit, as an operator handles them. Rare units, each a transaction.
 #[async_trait]
 pub trait AccountStore: Send + Sync {
@@ -187,6 +179,14 @@ pub trait AccountStore: Send + Sync {
         account_id: AccountId,
         grant: Grant,
     ) -> Result<Result<LedgerEntry, GrantRefusal>, StoreError>;
+
+    /// Says whether content that one provider refuses is offered to the next. Answers whether the
+    /// account exists.
+    async fn set_failover_on_moderation(
+        &self,
+        id: AccountId,
+        allowed: bool,
+    ) -> Result<bool, StoreError>;
 
     /// A page of the account's entries, first to last, after the number `after_seq`. Entries
     /// are only ever appended, so pages read one after another are a history without gaps.
@@ -233,6 +233,7 @@ pub trait KeyStore: Send + Sync {
         &self,
         key: ApiKey,
         keys_max: u32,
+        by: By,
     ) -> Result<Result<(), KeyRefusal>, StoreError>;
 
     /// Every key with this prefix: several may share one.
@@ -253,6 +254,7 @@ pub trait KeyStore: Send + Sync {
         account_id: AccountId,
         id: ApiKeyId,
         rotation: Rotation,
+        by: By,
     ) -> Result<Result<Rotated, KeyRefusal>, StoreError>;
 
     /// Disables a key for good. Answers whether it existed; repeating it changes nothing.
@@ -260,7 +262,7 @@ pub trait KeyStore: Send + Sync {
         &self,
         account_id: AccountId,
         id: ApiKeyId,
-        at: DateTime<Utc>,
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Sets what a key may spend in a month, or lifts that. What it was charged in this month
@@ -273,7 +275,12 @@ pub trait KeyStore: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Removes a key. Answers whether it existed.
-    async fn delete_key(&self, account_id: AccountId, id: ApiKeyId) -> Result<bool, StoreError>;
+    async fn delete_key(
+        &self,
+        account_id: AccountId,
+        id: ApiKeyId,
+        by: By,
+    ) -> Result<bool, StoreError>;
 
     /// Notes when keys were last used; an older time than the noted one changes nothing.
     async fn touch_keys(&self, used: Vec<(ApiKeyId, DateTime<Utc>)>) -> Result<(), StoreError>;
@@ -324,6 +331,7 @@ pub trait EndpointStore: Send + Sync {
         &self,
         endpoint: WebhookEndpoint,
         endpoints_max: u32,
+        by: By,
     ) -> Result<Result<(), EndpointRefusal>, StoreError>;
 
     /// Every endpoint of an account, newest first.
@@ -339,6 +347,7 @@ pub trait EndpointStore: Send + Sync {
         account_id: AccountId,
         id: EndpointId,
         enabling: Enabling,
+        by: By,
     ) -> Result<Result<(), EndpointRefusal>, StoreError>;
 
     /// Disables one for its owner; what is pending is queued. Answers whether it existed.
@@ -346,7 +355,7 @@ pub trait EndpointStore: Send + Sync {
         &self,
         account_id: AccountId,
         id: EndpointId,
-        at: DateTime<Utc>,
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Changes what one is told. Answers whether it existed.
@@ -355,6 +364,7 @@ pub trait EndpointStore: Send + Sync {
         account_id: AccountId,
         id: EndpointId,
         events: &[EventName],
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Replaces the secret; the one before signs too until then, if there is such a time.
@@ -365,6 +375,7 @@ pub trait EndpointStore: Send + Sync {
         id: EndpointId,
         secret: SecretString,
         previous_until: Option<DateTime<Utc>>,
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Removes one with its deliveries. Answers whether it existed.
@@ -372,6 +383,7 @@ pub trait EndpointStore: Send + Sync {
         &self,
         account_id: AccountId,
         id: EndpointId,
+        by: By,
     ) -> Result<bool, StoreError>;
 
     /// Whose endpoint it is: for an operator who has only its id.
@@ -435,22 +447,23 @@ pub trait DeliveryStore: Send + Sync {
     ) -> Result<Option<WebhookEndpoint>, StoreError>;
 
     /// Pending deliveries of an endpoint that are due before that time, in the order in which
-    /// they are.
+    /// they are, after the last one of the page before.
     async fn list_pending(
         &self,
         account_id: AccountId,
         endpoint_id: EndpointId,
         due_before: DateTime<Utc>,
+        after: Option<(DateTime<Utc>, DeliveryId)>,
         limit: u32,
     ) -> Result<Vec<WebhookDelivery>, StoreError>;
 
-    /// Writes the result of a try, and disables the endpoint when it was one too many.
-    /// `None` when delivery or endpoint are gone.
-    async fn record_try(
+    /// Writes the results of tries, and disables the endpoint when one was one too many. For
+    /// each, in order, what came of it; `None` when delivery or endpoint are gone.
+    async fn record_tries(
         &self,
         account_id: AccountId,
-        tried: DeliveryTried,
-    ) -> Result<Option<TryOutcome>, StoreError>;
+        tried: Vec<DeliveryTried>,
+    ) -> Result<Vec<Option<TryOutcome>>, StoreError>;
 
     /// Disables an endpoint for another reason than its answers, and tells its owner. Answers
     /// whether it was enabled.
@@ -500,11 +513,9 @@ pub trait GenerationListener: Send + Sync {
 /// Where outputs are kept.
 #[async_trait]
 pub trait OutputStore: Send + Sync {
-    /// Stores a file durably; storing the same key again replaces it.
-    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError>;
-
     /// Takes over a provider's file: fetches it if it is elsewhere, checks what it is, brings it
-    /// into `format` and stores it durably under `key`. Answers its length. May be repeated.
+    /// into `format` and stores it durably under `key`, replacing what is there. Answers its length.
+    /// May be repeated.
     async fn take_over(
         &self,
         key: &str,
@@ -512,8 +523,8 @@ pub trait OutputStore: Send + Sync {
         format: OutputFormat,
     ) -> Result<u64, TakeOverError>;
 
-    /// The unguessable folder of a generation's outputs, always the same for the same id, so
-    /// that storing twice leaves nothing behind.
+    /// The folder of a generation's outputs, always the same for the same id, so that storing
+    /// twice leaves nothing behind.
     fn folder(&self, account_id: AccountId, id: GenerationId) -> String;
     /// Removes everything in a folder; repeating it removes what is left. Answers how many
     /// files it has removed.

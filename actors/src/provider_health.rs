@@ -1,37 +1,13 @@
-//! How each provider has done lately, counted from the attempts that have ended.
+//! How each provider has done lately, over all of its models (`spec/contract.md` 10.1).
 //!
-//! Only what a provider answers for counts: a caller's mistake, refused content, a cancel and
-//! our own faults say nothing about it. The counts are in memory, in seconds, so they take the
-//! same room however many attempts there are; at start they are made again from the attempts
-//! that the store has.
+//! What counts is what [`Signal::of`](crate::routing::breaker::Signal::of) makes of attempts. They
+//! are counted by the second, so they take the same room however many there are.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
-use providers::name::ProviderName;
 
-use crate::attempt::AttemptOutcome;
-use crate::failure::FailureCode;
-
-/// When a provider counts as degraded (`spec/contract.md` B.4).
-#[derive(Debug, Clone, Copy)]
-pub struct HealthRules {
-    /// How far back attempts count.
-    pub window: Duration,
-    /// Fewer attempts than this say too little.
-    pub attempts_min: u64,
-    /// The share of failures from which it is degraded.
-    pub failures_percent: u64,
-}
-
-/// The recent attempts of every provider. Shared by all actors and the API.
-#[derive(Debug)]
-pub struct ProviderHealth {
-    rules: HealthRules,
-    windows: Mutex<BTreeMap<ProviderName, Window>>,
-}
+use crate::routing::breaker::State;
 
 /// How a provider has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +25,9 @@ pub struct Report {
 pub enum HealthStatus {
     /// It serves.
     Healthy,
-    /// It fails too often.
+    /// Some circuits of it are open, or tried again; most of its traffic flows.
+    Recovering,
+    /// The circuits of at least half of its traffic are open.
     Degraded,
     /// Nobody has asked it lately.
     Unknown,
@@ -60,6 +38,7 @@ impl HealthStatus {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
+            Self::Recovering => "recovering",
             Self::Degraded => "degraded",
             Self::Unknown => "unknown",
         }
@@ -73,76 +52,44 @@ impl Report {
     }
 }
 
-impl ProviderHealth {
-    /// Nothing known yet.
-    pub fn new(rules: HealthRules) -> Self {
-        Self { rules, windows: Mutex::default() }
-    }
+/// One circuit of a provider: where it stands, with the failures and successes of the window.
+pub type Counted = (State, u64, u64);
 
-    /// By which it judges.
-    pub fn rules(&self) -> &HealthRules {
-        &self.rules
+/// What the circuits of a provider come to, each weighing as much as its traffic.
+pub fn roll_up(circuits: impl IntoIterator<Item = Counted>) -> Report {
+    let (mut failures, mut successes, mut weight, mut open, mut trying) = (0, 0, 0, 0, 0);
+    for (state, failed, served) in circuits {
+        failures += failed;
+        successes += served;
+        // A circuit that is not closed says something even when the window has forgotten why.
+        let own = (failed + served).max(u64::from(state != State::Closed));
+        weight += own;
+        match state {
+            State::Closed => {}
+            State::Paused { .. } | State::Open { .. } => open += own,
+            State::HalfOpen { .. } => trying += own,
+        }
     }
-
-    /// Takes in how an attempt ended.
-    pub fn note(&self, provider: ProviderName, outcome: &AttemptOutcome) {
-        let (Some(served), Some(at)) = (served(outcome), outcome.resolved_at()) else { return };
-        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.entry(provider).or_default().add(at.timestamp(), served, self.seconds());
-    }
-
-    /// How a provider has done in the window before now.
-    pub fn report(&self, provider: ProviderName, now: DateTime<Utc>) -> Report {
-        let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = now.timestamp() - self.seconds();
-        let (failures, successes) =
-            windows.get(&provider).map_or((0, 0), |window| window.count(after));
-        let attempts = failures + successes;
-        let status = if attempts == 0 {
-            HealthStatus::Unknown
-        } else if attempts >= self.rules.attempts_min
-            && failures * 100 >= attempts * self.rules.failures_percent
-        {
-            HealthStatus::Degraded
-        } else {
-            HealthStatus::Healthy
-        };
-        Report { status, failures, successes }
-    }
-
-    fn seconds(&self) -> i64 {
-        i64::try_from(self.rules.window.as_secs()).unwrap_or(i64::MAX / 2)
-    }
+    let status = if weight == 0 {
+        HealthStatus::Unknown
+    } else if open * 2 >= weight {
+        HealthStatus::Degraded
+    } else if open + trying > 0 {
+        HealthStatus::Recovering
+    } else {
+        HealthStatus::Healthy
+    };
+    Report { status, failures, successes }
 }
 
-/// Whether the provider served an attempt; `None` when the outcome is not its doing.
-fn served(outcome: &AttemptOutcome) -> Option<bool> {
-    match outcome {
-        AttemptOutcome::Used { .. } => Some(true),
-        AttemptOutcome::Failed { failure, .. } => match failure.code {
-            FailureCode::ProviderTimeout
-            | FailureCode::ProviderUnavailable
-            | FailureCode::ProviderError
-            | FailureCode::ProviderRateLimited
-            | FailureCode::ProviderCreditsExhausted
-            | FailureCode::ProviderAuthenticationFailed
-            | FailureCode::GenerationTimedOut => Some(false),
-            FailureCode::ContentPolicyViolation
-            | FailureCode::ProviderRejectedRequest
-            | FailureCode::AllProvidersFailed
-            | FailureCode::GenerationFailed
-            | FailureCode::OutputProcessingFailed => None,
-        },
-        // A late result was counted when its attempt had failed, or followed a cancel.
-        AttemptOutcome::Pending
-        | AttemptOutcome::Discarded { .. }
-        | AttemptOutcome::Canceled { .. } => None,
-    }
+/// The second at which a window begins that ends now.
+pub(crate) fn window_start(now: DateTime<Utc>, seconds: i64) -> i64 {
+    now.timestamp().saturating_sub(seconds)
 }
 
-/// The attempts of one provider, counted by the second, oldest first.
+/// Attempts, counted by the second, oldest first.
 #[derive(Debug, Default)]
-struct Window(VecDeque<Second>);
+pub(crate) struct Window(VecDeque<Second>);
 
 #[derive(Debug, Clone, Copy)]
 struct Second {
@@ -152,7 +99,7 @@ struct Second {
 }
 
 impl Window {
-    fn add(&mut self, at: i64, served: bool, seconds: i64) {
+    pub(crate) fn add(&mut self, at: i64, served: bool, seconds: i64) {
         // Several threads note, so news may come a little out of order.
         let place = self.0.partition_point(|second| second.at < at);
         if self.0.get(place).is_none_or(|second| second.at != at) {
@@ -170,7 +117,7 @@ impl Window {
     }
 
     /// Failures and successes after that second.
-    fn count(&self, after: i64) -> (u64, u64) {
+    pub(crate) fn count(&self, after: i64) -> (u64, u64) {
         let recent = self.0.iter().filter(|second| second.at > after);
         recent.fold((0, 0), |(failures, successes), second| {
             (failures + second.failures, successes + second.successes)
@@ -181,91 +128,53 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Failure;
 
-    const FAL: ProviderName = ProviderName::Fal;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + seconds, 999_000_000).unwrap()
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + second, 0).unwrap()
     }
-
-    fn health() -> ProviderHealth {
-        ProviderHealth::new(HealthRules {
-            window: Duration::from_secs(300),
-            attempts_min: 10,
-            failures_percent: 50,
-        })
-    }
-
-    fn note(health: &ProviderHealth, second: i64, code: Option<FailureCode>) {
-        let at = at(second);
-        let outcome = match code {
-            None => AttemptOutcome::Used { at },
-            Some(code) => AttemptOutcome::Failed { at, failure: Failure::new(code, "It broke.") },
-        };
-        health.note(FAL, &outcome);
-    }
-
-    const DOWN: Option<FailureCode> = Some(FailureCode::ProviderUnavailable);
 
     #[test]
-    fn half_of_ten_failures_degrade_a_provider() {
-        let health = health();
-        assert_eq!(health.report(FAL, at(0)).status, HealthStatus::Unknown);
-        for second in 0..9 {
-            note(&health, second, DOWN);
+    fn a_provider_is_what_most_of_its_traffic_meets() {
+        let open = State::Open { since: at(0), until: at(60) };
+        let paused = State::Paused { until: at(5) };
+        let half_open =
+            State::HalfOpen { since: at(0), opened_ms: 1, served: 0, asked: 0, asked_at: at(0) };
+        let closed = State::Closed;
+        for (circuits, expected) in [
+            (vec![], HealthStatus::Unknown),
+            (vec![(closed, 0, 0)], HealthStatus::Unknown),
+            (vec![(closed, 1, 9), (closed, 0, 0)], HealthStatus::Healthy),
+            (vec![(closed, 0, 10), (open, 9, 0)], HealthStatus::Recovering),
+            (vec![(closed, 0, 10), (open, 10, 0)], HealthStatus::Degraded),
+            (vec![(closed, 0, 10), (paused, 10, 5)], HealthStatus::Degraded),
+            (vec![(closed, 0, 10), (half_open, 90, 0)], HealthStatus::Recovering),
+            (vec![(open, 0, 0)], HealthStatus::Degraded),
+            (vec![(half_open, 0, 0)], HealthStatus::Recovering),
+        ] {
+            assert_eq!(roll_up(circuits.clone()).status, expected, "{circuits:?}");
         }
-        assert_eq!(health.report(FAL, at(9)).status, HealthStatus::Healthy, "nine say too little");
-        for _ in 0..9 {
-            note(&health, 9, None);
-        }
-        let report = health.report(FAL, at(9));
-        assert_eq!((report.failures, report.successes, report.attempts()), (9, 9, 18));
-        assert_eq!(report.status, HealthStatus::Degraded);
-        note(&health, 9, None);
-        assert_eq!(health.report(FAL, at(9)).status, HealthStatus::Healthy);
-        assert_eq!(health.report(ProviderName::Bfl, at(9)).status, HealthStatus::Unknown);
+        let report = roll_up([(closed, 1, 2), (open, 3, 4)]);
+        assert_eq!((report.failures, report.successes, report.attempts()), (4, 6, 10));
     }
 
     #[test]
     fn what_is_older_than_the_window_does_not_count() {
-        let health = health();
-        note(&health, 0, DOWN);
-        note(&health, 10, None);
-        assert_eq!(health.report(FAL, at(299)).attempts(), 2);
-        assert_eq!(health.report(FAL, at(300)).attempts(), 1);
-        assert_eq!(health.report(FAL, at(310)).status, HealthStatus::Unknown);
-    }
-
-    #[test]
-    fn only_what_a_provider_answers_for_counts() {
-        let health = health();
-        for code in FailureCode::ALL {
-            note(&health, 0, Some(code));
-        }
-        for outcome in [
-            AttemptOutcome::Pending,
-            AttemptOutcome::Canceled { at: at(0) },
-            AttemptOutcome::Discarded { at: at(0) },
-        ] {
-            health.note(FAL, &outcome);
-        }
-        let report = health.report(FAL, at(0));
-        assert_eq!((report.failures, report.successes), (7, 0));
+        let mut window = Window::default();
+        window.add(0, false, 300);
+        window.add(10, true, 300);
+        let count = |now| window.count(window_start(at(now), 300) - 1_800_000_000);
+        assert_eq!((count(299), count(300), count(310)), ((1, 1), (0, 1), (0, 0)));
     }
 
     #[test]
     fn it_takes_the_same_room_however_much_happens() {
-        let health = health();
+        let mut window = Window::default();
         for second in 0..2_000 {
-            for _ in 0..5 {
-                note(&health, second, None);
-            }
+            (0..5).for_each(|_| window.add(second, true, 300));
             // Late news is put in its place.
-            note(&health, second - 3, DOWN);
+            window.add(second - 3, false, 300);
         }
-        assert!(health.windows.lock().unwrap()[&FAL].0.len() <= 300);
-        let report = health.report(FAL, at(1_999));
-        assert_eq!((report.failures, report.successes), (297, 1_500));
+        assert!(window.0.len() <= 300);
+        assert_eq!(window.count(1_699), (297, 1_500));
     }
 }

@@ -1,4 +1,14 @@
 //! What a generation needs next. Pure: the actor decides when, this decides what.
+//!
+//! In which order providers are tried is decided once, when it is accepted: by [`choice`], out of
+//! what [`breaker`] and [`ranking`] make of the [`evidence`].
+
+pub mod breaker;
+pub mod choice;
+pub mod evidence;
+pub mod formula;
+pub mod ranking;
+pub mod workload;
 
 use std::time::Duration;
 
@@ -57,7 +67,8 @@ pub enum Step {
 }
 
 /// Decides the next step (`spec/contract.md` 7.3): sequentially along the resolved order,
-/// each provider once, never past a decisive refusal, a deadline or the attempt limit.
+/// each provider once, never past a decisive refusal, a deadline or the attempt limit. Refused
+/// content is decisive unless the account lets others judge it too.
 pub fn next_step(generation: &Generation, limits: &RouteLimits, now: DateTime<Utc>) -> Step {
     if generation.status().is_terminal() {
         return Step::Rest;
@@ -70,7 +81,11 @@ pub fn next_step(generation: &Generation, limits: &RouteLimits, now: DateTime<Ut
         return Step::Attend(attempt.number);
     }
     let failures: Vec<&Failure> = generation.attempts().iter().filter_map(failure).collect();
-    let decisive = failures.iter().find(|failure| failure.code.is_decisive());
+    let goes_on = |code: FailureCode| {
+        code == FailureCode::ContentPolicyViolation && generation.input.route.failover_on_moderation
+    };
+    let decisive =
+        failures.iter().find(|failure| failure.code.is_decisive() && !goes_on(failure.code));
     if let Some(decisive) = decisive {
         return Step::Fail((*decisive).clone());
     }
@@ -95,10 +110,13 @@ fn failure(attempt: &Attempt) -> Option<&Failure> {
     }
 }
 
-/// One provider's failure is told as it is; several become one.
+/// One provider's failure is told as it is; several become one. Content that anybody refused is
+/// told as refused: the owner can do something about that.
 fn summary(failures: &[&Failure]) -> Failure {
-    match failures {
-        [only] => (*only).clone(),
+    let refused =
+        failures.iter().find(|failure| failure.code == FailureCode::ContentPolicyViolation);
+    match (failures, refused) {
+        ([only], _) | (_, Some(only)) => (*only).clone(),
         _ => Failure::new(
             FailureCode::AllProvidersFailed,
             "All providers failed for this generation.",

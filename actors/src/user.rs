@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::id::{SessionId, UserId};
+use crate::id::{AccountId, SessionId, TokenId, UserId};
 
 /// A person who signs in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,57 @@ pub struct Session {
     pub last_seen_at: DateTime<Utc>,
     /// When it ends, however much it is used.
     pub expires_at: DateTime<Utc>,
+}
+
+/// Something that can be done once, by whoever has what was sent by mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneTimeToken {
+    /// For whom.
+    pub user_id: UserId,
+    /// Its id.
+    pub id: TokenId,
+    /// What.
+    pub purpose: Purpose,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Until when.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What can be done once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// Choosing a new password.
+    PasswordReset,
+    /// Changing the address to this one.
+    EmailChange(Email),
+    /// Handing this account over.
+    Transfer(AccountId),
+    /// Deleting this account.
+    AccountDeletion(AccountId),
+    /// Deleting the user.
+    UserDeletion,
+}
+
+impl Purpose {
+    /// The text in tables.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::PasswordReset => "password_reset",
+            Self::EmailChange(_) => "email_change",
+            Self::Transfer(_) => "transfer",
+            Self::AccountDeletion(_) => "account_deletion",
+            Self::UserDeletion => "user_deletion",
+        }
+    }
+
+    /// The account that it is about.
+    pub fn account_id(&self) -> Option<AccountId> {
+        match self {
+            Self::Transfer(id) | Self::AccountDeletion(id) => Some(*id),
+            Self::PasswordReset | Self::EmailChange(_) | Self::UserDeletion => None,
+        }
+    }
 }
 
 /// Characters of an address, by its standard.

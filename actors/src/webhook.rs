@@ -14,10 +14,12 @@
 pub mod endpoint;
 pub mod signing;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use secrecy::SecretString;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -131,8 +133,8 @@ pub struct WebhookDelivery {
     pub event: EventName,
     /// To which generation, where it happened to one.
     pub generation_id: Option<GenerationId>,
-    /// `webhook_data`.
-    pub data: Value,
+    /// `webhook_data`, shared by all that are told of it.
+    pub data: Arc<Value>,
     /// When it happened, or was sent again.
     pub created_at: DateTime<Utc>,
     /// How it stands.
@@ -298,7 +300,7 @@ impl WebhookDelivery {
             id: DeliveryId(uuid::Uuid::nil()),
             event: EventName::WebhookTest,
             generation_id: None,
-            data: Value::Null,
+            data: Arc::default(),
             created_at: at,
             status: DeliveryStatus::Pending,
             tries: 0,
@@ -330,13 +332,13 @@ impl WebhookDelivery {
 
     /// The body to send: the same bytes at every try.
     pub fn body(&self) -> String {
-        json!({
-            "webhook_event": self.event.as_str(),
-            "webhook_timestamp": self.timestamp(),
-            "webhook_delivery_id": self.id.to_string(),
-            "webhook_data": self.data,
-        })
-        .to_string()
+        let body = Body {
+            webhook_event: self.event.as_str(),
+            webhook_timestamp: self.timestamp(),
+            webhook_delivery_id: self.id,
+            webhook_data: &self.data,
+        };
+        serde_json::to_string(&body).expect("JSON can hold it")
     }
 
     /// `webhook_timestamp`, also sent as a header.
@@ -345,22 +347,18 @@ impl WebhookDelivery {
     }
 }
 
-/// Turns the key of a stored file into the URL that customers see.
-#[derive(Debug, Clone)]
-pub struct FileUrls {
-    /// `server.public_url` without a trailing slash.
-    pub base: String,
-}
-
-impl FileUrls {
-    /// The URL of a stored file.
-    pub fn url(&self, key: &str) -> String {
-        format!("{}/files/{key}", self.base)
-    }
+/// The envelope, in the order of `spec/contract.md` 8.2.
+#[derive(Serialize)]
+struct Body<'a> {
+    webhook_event: &'static str,
+    webhook_timestamp: String,
+    webhook_delivery_id: DeliveryId,
+    webhook_data: &'a Value,
 }
 
 /// `webhook_data` of a generation event (`spec/contract.md` 8.2): what is absent is omitted.
-pub fn generation_data(generation: &Generation, files: &FileUrls) -> Value {
+/// `files` are the URLs of its outputs.
+pub fn generation_data(generation: &Generation, files: &[String]) -> Value {
     let mut data = Map::new();
     let mut put = |key: &str, value: Value| data.insert(key.to_owned(), value);
     put("account_id", json!(generation.account_id));
@@ -388,9 +386,8 @@ pub fn generation_data(generation: &Generation, files: &FileUrls) -> Value {
     put("generation_id", json!(generation.id));
     match generation.state() {
         State::Pending | State::Processing { .. } => {}
-        State::Succeeded { outputs, .. } => {
-            let urls: Vec<String> = outputs.iter().map(|file| files.url(&file.key)).collect();
-            put("generation_output_file", json!(urls));
+        State::Succeeded { .. } => {
+            put("generation_output_file", json!(files));
         }
         State::Failed { failure, .. } => {
             put("generation_error", json!(failure.message));

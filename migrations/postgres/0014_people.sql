@@ -43,13 +43,15 @@ CREATE INDEX one_time_tokens_hash ON one_time_tokens (token_hash);
 CREATE INDEX one_time_tokens_expires ON one_time_tokens (expires_at);
 
 -- A team has a name in addresses; a personal account is called `personal` by its owner. The
--- primary owner is a member too. Of an account that was deleted the row stays, for its ledger.
+-- primary owner is a member too. An account that was deleted keeps its row, for
+-- the ledger, and everything else is gone by `removed_at`.
 ALTER TABLE accounts ADD COLUMN slug TEXT;
 ALTER TABLE accounts ADD COLUMN primary_owner_id UUID REFERENCES users (id);
 ALTER TABLE accounts ADD COLUMN deleted_at TIMESTAMPTZ;
+ALTER TABLE accounts ADD COLUMN removed_at TIMESTAMPTZ;
 CREATE UNIQUE INDEX accounts_slug ON accounts (slug) WHERE slug IS NOT NULL;
 CREATE INDEX accounts_primary_owner ON accounts (primary_owner_id) WHERE primary_owner_id IS NOT NULL;
-CREATE INDEX accounts_deleted ON accounts (id) WHERE deleted_at IS NOT NULL;
+CREATE INDEX accounts_deleted ON accounts (id) WHERE deleted_at IS NOT NULL AND removed_at IS NULL;
 
 -- Who belongs to which account.
 CREATE TABLE members (

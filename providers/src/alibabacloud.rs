@@ -7,6 +7,7 @@
 mod input;
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,6 +15,7 @@ use reqwest::Method;
 
 use self::input::Route;
 use self::wire::{Reading, Task};
+use crate::adapter::Adapter;
 use crate::client::{Body, Client, Endpoint, InvalidCredential, Reply, plain_id};
 use crate::name::ProviderName;
 use crate::{
@@ -25,6 +27,16 @@ use crate::{
 const ASYNC: [(&str, &str); 1] = [("x-dashscope-async", "enable")];
 /// How often the provider wants to be asked about a job; it answers twenty questions a second.
 const POLL_WAIT: Duration = Duration::from_secs(5);
+
+/// Its place among the others.
+pub(crate) const ADAPTER: Adapter = Adapter {
+    name: ProviderName::AlibabaCloud,
+    settings: &[],
+    polls: true,
+    make: |shared, settings| {
+        Ok(Arc::new(AlibabaCloud::new(&shared.http, settings.endpoint.clone())?))
+    },
+};
 
 /// The adapter.
 pub struct AlibabaCloud {
@@ -56,10 +68,10 @@ impl Provider for AlibabaCloud {
     fn capabilities(&self, model: &str, media: MediaKind) -> Capabilities {
         match Route::of(model, media, true) {
             Route::Inline => {
-                Capabilities { delivery: DeliveryMode::Inline, cancel: false, look_up: false }
+                Capabilities { deliveries: &[DeliveryMode::Inline], cancel: false, look_up: false }
             }
             Route::Job(_) => {
-                Capabilities { delivery: DeliveryMode::Polling, cancel: true, look_up: false }
+                Capabilities { deliveries: &[DeliveryMode::Polling], cancel: true, look_up: false }
             }
         }
     }
@@ -73,7 +85,7 @@ impl Provider for AlibabaCloud {
                 self.accepted(&reply)?;
                 let reading: Reading = reply.json().map_err(client::lost)?;
                 let output = reading.output.into_output().map_err(client::lost)?;
-                Ok(Submitted::Done(output))
+                Ok(Submitted::Done { job: None, output })
             }
             Route::Job(path) => {
                 let reply = self.client.submit_with(path, &ASYNC, body).await?;
@@ -82,7 +94,7 @@ impl Provider for AlibabaCloud {
                 let no_job = || Error::Protocol("the answer names no job".to_owned());
                 let id = reading.output.task_id.ok_or_else(no_job).map_err(client::lost)?;
                 let id = plain_id(&id).map_err(client::lost)?;
-                Ok(Submitted::Job(JobRef(id.to_owned())))
+                Ok(Submitted::Job { job: JobRef(id.to_owned()), cost: None })
             }
         }
     }

@@ -2,8 +2,7 @@
 //!
 //! A job lives in one region: the answer to a submit names where to ask, and that address is
 //! used as it is, though the credential goes to the configured address alone. Results are gone
-//! after ten minutes. There is no cancel, and the signature of its callbacks is not documented,
-//! so a callback is only a hint to poll.
+//! after ten minutes. There is no cancel, and how its callbacks are signed is not documented.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +17,31 @@ use serde_json::{Map, Value, json};
 
 use url::Url;
 
+use crate::adapter::Adapter;
 use crate::client::{Body, Client, Endpoint, InvalidCredential, Reply, plain_id};
 use crate::media::{self, InputFiles};
 use crate::name::ProviderName;
 use crate::options::{Enhance, Options};
 use crate::ratio::{Ratio, pixels};
 use crate::{
-    CallbackError, CallbackNews, CancelAnswer, Capabilities, DeliveryMode, Error, Expected, JobRef,
-    LookUp, MediaKind, Output, OutputFormat, Progress, Provider, RawCallback, Request, SubmitError,
-    Submitted, client,
+    CallbackError, CallbackNews, CancelAnswer, Capabilities, Cost, DeliveryMode, Error, Expected,
+    JobRef, LookUp, MediaKind, Output, OutputFormat, Progress, Provider, RawCallback, Request,
+    SubmitError, Submitted, client,
 };
 
 /// How often the provider wants to be asked about a job.
 const POLL_WAIT: Duration = Duration::from_secs(1);
+
+/// Its place among the others.
+pub(crate) const ADAPTER: Adapter = Adapter {
+    name: ProviderName::Bfl,
+    settings: &[],
+    polls: true,
+    make: |shared, settings| {
+        let files = Arc::clone(&shared.files);
+        Ok(Arc::new(Bfl::new(&shared.http, settings.endpoint.clone(), files)?))
+    },
+};
 
 /// The adapter.
 pub struct Bfl {
@@ -75,7 +86,9 @@ impl Bfl {
             audio: _,
             // Read below.
             options: _,
-            callback,
+            // It is polled.
+            delivery: _,
+            callback: _,
         } = request;
         if *media != MediaKind::Image || last_frame.is_some() || *count != 1 {
             return Err(Error::Rejected("The provider makes one picture at a time.".to_owned()));
@@ -113,9 +126,6 @@ impl Bfl {
         body.insert("output_format".to_owned(), json!(format));
         self.put_files(family, input_files, &mut body).await?;
         put_options(family, model, &Options::of(request)?, &mut body);
-        if let Some(callback) = callback {
-            body.insert("webhook_url".to_owned(), json!(callback.as_str()));
-        }
         Ok(body)
     }
 
@@ -219,7 +229,7 @@ impl Provider for Bfl {
     }
 
     fn capabilities(&self, _model: &str, _media: MediaKind) -> Capabilities {
-        Capabilities { delivery: DeliveryMode::Polling, cancel: false, look_up: false }
+        Capabilities { deliveries: &[DeliveryMode::Polling], cancel: false, look_up: false }
     }
 
     async fn submit(&self, request: &Request) -> Result<Submitted, SubmitError> {
@@ -227,7 +237,8 @@ impl Provider for Bfl {
         let path = format!("/v1/{}", request.model);
         let reply = self.client.submit(&path, Body::Json(body.into())).await?;
         let accepted: Accepted = reply.json().map_err(client::lost)?;
-        Ok(Submitted::Job(self.job(&accepted).map_err(client::lost)?))
+        let cost = accepted.cost.and_then(Cost::of_cents);
+        Ok(Submitted::Job { job: self.job(&accepted).map_err(client::lost)?, cost })
     }
 
     async fn poll(&self, job: &JobRef) -> Result<Progress, Error> {
@@ -246,19 +257,13 @@ impl Provider for Bfl {
         Err(Error::Unsupported)
     }
 
+    /// How its callbacks are signed is not documented, so it is not asked for any.
     async fn parse_callback(
         &self,
-        callback: &RawCallback<'_>,
-        about: &Expected<'_>,
+        _callback: &RawCallback<'_>,
+        _about: &Expected<'_>,
     ) -> Result<CallbackNews, CallbackError> {
-        let malformed = CallbackError::Malformed;
-        let hint: Accepted = serde_json::from_slice(callback.body).map_err(|_| malformed)?;
-        let id = plain_id(&hint.id).map_err(|_| malformed)?;
-        // The job that we know says in which region it is.
-        let is_it = |job: &&JobRef| job.0.split('@').next() == Some(id);
-        let job = about.job.filter(is_it).cloned().unwrap_or_else(|| JobRef(id.to_owned()));
-        let progress = self.poll(&job).await.unwrap_or_else(|_| waiting());
-        Ok(CallbackNews { job, progress })
+        Err(CallbackError::Unsupported)
     }
 }
 
@@ -344,6 +349,9 @@ struct Accepted {
     id: String,
     #[serde(default)]
     polling_url: Option<String>,
+    /// In credits, of a cent each.
+    #[serde(default)]
+    cost: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -16,6 +16,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use self::wire::{Created, Made, Task, TaskStatus, Tasks};
+use crate::adapter::Adapter;
 use crate::client::{Body, Client, Endpoint, InvalidCredential, plain_id};
 use crate::clock::Clock;
 use crate::name::ProviderName;
@@ -35,6 +36,17 @@ const LISTED_AFTER: TimeDelta = TimeDelta::seconds(30);
 /// A page of the list of jobs, and how many of them a look-up reads before it gives up.
 const PAGE_SIZE: usize = 100;
 const PAGES_MAX: usize = 10;
+
+/// Its place among the others.
+pub(crate) const ADAPTER: Adapter = Adapter {
+    name: ProviderName::Byteplus,
+    settings: &[],
+    polls: true,
+    make: |shared, settings| {
+        let clock = Arc::clone(&shared.clock);
+        Ok(Arc::new(Byteplus::new(&shared.http, settings.endpoint.clone(), clock)?))
+    },
+};
 
 /// The adapter.
 pub struct Byteplus {
@@ -66,7 +78,7 @@ impl Byteplus {
         let reply = self.client.submit_inline("/images/generations", Body::Json(body)).await?;
         let made: Made = reply.json().map_err(client::lost)?;
         match made.into_output() {
-            Ok(output) => Ok(Submitted::Done(output)),
+            Ok(output) => Ok(Submitted::Done { job: None, output }),
             Err(error) => Err(client::refused(self.client.clean(error))),
         }
     }
@@ -76,7 +88,7 @@ impl Byteplus {
         let reply = self.client.submit(TASKS, Body::Json(body)).await?;
         let created: Created = reply.json().map_err(client::lost)?;
         let id = plain_id(&created.id).map_err(client::lost)?;
-        Ok(Submitted::Job(JobRef(id.to_owned())))
+        Ok(Submitted::Job { job: JobRef(id.to_owned()), cost: None })
     }
 }
 
@@ -100,6 +112,7 @@ fn picture_body(request: &Request) -> Result<Value, Error> {
         // Read below.
         options: _,
         // The answer is the result.
+        delivery: _,
         callback: _,
     } = request;
     if *count != 1 {
@@ -180,6 +193,8 @@ fn film_body(request: &Request) -> Result<Value, Error> {
         audio,
         // Read below.
         options: _,
+        // A callback is all that has to be asked for.
+        delivery: _,
         callback,
     } = request;
     if *count != 1 || input_files.len() > 1 {
@@ -233,10 +248,11 @@ impl Provider for Byteplus {
     fn capabilities(&self, _model: &str, media: MediaKind) -> Capabilities {
         match media {
             MediaKind::Image => {
-                Capabilities { delivery: DeliveryMode::Inline, cancel: false, look_up: false }
+                Capabilities { deliveries: &[DeliveryMode::Inline], cancel: false, look_up: false }
             }
             MediaKind::Video => {
-                Capabilities { delivery: DeliveryMode::Callback, cancel: true, look_up: true }
+                let deliveries = &[DeliveryMode::Callback, DeliveryMode::Polling];
+                Capabilities { deliveries, cancel: true, look_up: true }
             }
         }
     }
@@ -300,16 +316,12 @@ impl Provider for Byteplus {
         }
     }
 
+    /// Nobody has signed it, so not even the name of the job is believed.
     async fn parse_callback(
         &self,
-        callback: &RawCallback<'_>,
+        _callback: &RawCallback<'_>,
         _about: &Expected<'_>,
     ) -> Result<CallbackNews, CallbackError> {
-        let malformed = CallbackError::Malformed;
-        let hint: Created = serde_json::from_slice(callback.body).map_err(|_| malformed)?;
-        let job = JobRef(plain_id(&hint.id).map_err(|_| malformed)?.to_owned());
-        let waiting = Progress::Waiting { retry_after: Some(POLL_WAIT) };
-        let progress = self.poll(&job).await.unwrap_or(waiting);
-        Ok(CallbackNews { job, progress })
+        Ok(CallbackNews::Hint)
     }
 }

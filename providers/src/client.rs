@@ -178,7 +178,17 @@ impl Client {
 
     /// Submits a job whose result is the answer.
     pub(crate) async fn submit_inline(&self, path: &str, body: Body) -> Result<Reply, SubmitError> {
-        self.post(path, &[], body, INLINE_TIMEOUT, INLINE_BYTES_MAX).await
+        self.submit_inline_with(path, &[], body).await
+    }
+
+    /// The same with headers of its own.
+    pub(crate) async fn submit_inline_with(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: Body,
+    ) -> Result<Reply, SubmitError> {
+        self.post(path, headers, body, INLINE_TIMEOUT, INLINE_BYTES_MAX).await
     }
 
     async fn post(
@@ -221,7 +231,11 @@ impl Client {
             (500.., None) => Acceptance::Unknown,
             _ => Acceptance::Refused,
         };
-        (self.clean(own.unwrap_or_else(|| reply.bare_meaning())), acceptance)
+        let error = match (own.unwrap_or_else(|| reply.bare_meaning()), reply.retry_after()) {
+            (Error::Unavailable, Some(retry_after)) => Error::Overloaded { retry_after },
+            (error, _) => error,
+        };
+        (self.clean(error), acceptance)
     }
 
     /// The same for an answer to a question or a cancel.
@@ -234,7 +248,7 @@ impl Client {
     pub(crate) fn unanswered(&self, reply: &Reply) -> Result<Progress, Error> {
         match reply.status {
             404 | 410 => Ok(Progress::Failed(gone())),
-            429 | 500.. => Ok(Progress::Waiting { retry_after: reply.retry_after() }),
+            500.. => Ok(Progress::Waiting { retry_after: reply.retry_after() }),
             _ => Err(self.error(reply)),
         }
     }
@@ -257,6 +271,7 @@ impl Client {
             | Error::OutOfCredit
             | Error::Unauthorized
             | Error::Unavailable
+            | Error::Overloaded { .. }
             | Error::TimedOut
             | Error::Unsupported) => other,
         }

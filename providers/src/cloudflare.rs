@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::adapter::{Adapter, SettingKind};
 use crate::client::{Body, Client, Endpoint, InvalidCredential, Reply};
 use crate::media::{self, InputFiles};
 use crate::multipart::Form;
@@ -25,6 +26,17 @@ use crate::{
 const PROMPT_MAX: usize = 2048;
 /// Most files of one request.
 const FILES_MAX: usize = 4;
+
+/// Its place among the others.
+pub(crate) const ADAPTER: Adapter = Adapter {
+    name: ProviderName::Cloudflare,
+    settings: &[("account_id", SettingKind::Account)],
+    polls: false,
+    make: |shared, settings| {
+        let (account, files) = (settings.text("account_id")?, Arc::clone(&shared.files));
+        Ok(Arc::new(Cloudflare::new(&shared.http, settings.endpoint.clone(), account, files)?))
+    },
+};
 
 /// The adapter.
 pub struct Cloudflare {
@@ -146,6 +158,7 @@ fn fields(kind: Kind, request: &Request) -> Result<Map<String, Value>, Error> {
         // Read below.
         options: _,
         // The answer is the result.
+        delivery: _,
         callback: _,
     } = request;
     if *media != MediaKind::Image || last_frame.is_some() || *count != 1 {
@@ -201,7 +214,7 @@ impl Provider for Cloudflare {
     }
 
     fn capabilities(&self, _model: &str, _media: MediaKind) -> Capabilities {
-        Capabilities { delivery: DeliveryMode::Inline, cancel: false, look_up: false }
+        Capabilities { deliveries: &[DeliveryMode::Inline], cancel: false, look_up: false }
     }
 
     async fn submit(&self, request: &Request) -> Result<Submitted, SubmitError> {
@@ -212,7 +225,7 @@ impl Provider for Cloudflare {
         let file = self.file(kind, request, &reply).await.map_err(client::lost)?;
         // It tells neither time nor cost.
         let output = Output { files: vec![file], predict_time: None, cost: None };
-        Ok(Submitted::Done(output))
+        Ok(Submitted::Done { job: None, output })
     }
 
     async fn poll(&self, _job: &JobRef) -> Result<Progress, Error> {

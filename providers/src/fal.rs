@@ -1,4 +1,5 @@
-//! fal (`spec/providers.md`, section 2): a queue that is polled or calls back.
+//! fal (`spec/providers.md`, section 2): a queue that calls back or is polled, and a host that
+//! answers with the result.
 //!
 //! There is no state "failed": a failed run is `COMPLETED`, and asking for its result answers
 //! with the model's own error. Nothing is validated at submit. Callbacks are signed with
@@ -17,6 +18,7 @@ use url::Url;
 
 use self::signature::Keys;
 use self::wire::{Callback, Detail, Made, Queued};
+use crate::adapter::{Adapter, SettingKind};
 use crate::client::{Body, Client, Endpoint, InvalidCredential, Reply, plain_id};
 use crate::clock::Clock;
 use crate::key_cache::KeyCache;
@@ -30,11 +32,27 @@ use crate::{
 const POLL_WAIT: Duration = Duration::from_secs(1);
 /// How long files stay with the provider, in seconds: they are copied at once, and a day is
 /// enough to look into what went wrong.
-const FILES_KEPT: &str = r#"{"expiration_duration_seconds": 86400}"#;
+const KEEP_FILES: [(&str, &str); 1] =
+    [("x-fal-object-lifecycle-preference", r#"{"expiration_duration_seconds": 86400}"#)];
+
+/// Its place among the others.
+pub(crate) const ADAPTER: Adapter = Adapter {
+    name: ProviderName::Fal,
+    settings: &[("run_url", SettingKind::Address), ("keys_url", SettingKind::Address)],
+    polls: true,
+    make: |shared, settings| {
+        let (run_url, keys_url) = (settings.address("run_url")?, settings.address("keys_url")?);
+        let clock = Arc::clone(&shared.clock);
+        Ok(Arc::new(Fal::new(&shared.http, settings.endpoint.clone(), run_url, keys_url, clock)?))
+    },
+};
 
 /// The adapter.
 pub struct Fal {
+    /// The queue.
     client: Client,
+    /// The host that answers with the result.
+    run: Client,
     keys_url: Url,
     keys: KeyCache<Keys>,
 }
@@ -45,11 +63,23 @@ impl Fal {
     pub fn new(
         http: &reqwest::Client,
         endpoint: Endpoint,
+        run_url: Url,
         keys_url: Url,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, InvalidCredential> {
+        let run = Endpoint { base_url: run_url, secret: endpoint.secret.clone() };
         let client = Client::new(http, endpoint, "Key", read_refusal)?;
-        Ok(Self { client, keys_url, keys: KeyCache::new(clock) })
+        let run = Client::new(http, run, "Key", read_refusal)?;
+        Ok(Self { client, run, keys_url, keys: KeyCache::new(clock) })
+    }
+
+    async fn run(&self, path: &str, body: Body) -> Result<Submitted, SubmitError> {
+        let reply = self.run.submit_inline_with(path, &KEEP_FILES, body).await?;
+        let made: Made = reply.json().map_err(client::lost)?;
+        match made.into_output() {
+            Ok(output) => Ok(Submitted::Done { job: None, output }),
+            Err(error) => Err(client::refused(self.run.clean(error))),
+        }
     }
 
     async fn verify(&self, callback: &RawCallback<'_>) -> Result<(), CallbackError> {
@@ -97,22 +127,25 @@ impl Provider for Fal {
     }
 
     fn capabilities(&self, _model: &str, _media: MediaKind) -> Capabilities {
-        Capabilities { delivery: DeliveryMode::Callback, cancel: true, look_up: false }
+        let deliveries = &[DeliveryMode::Callback, DeliveryMode::Inline, DeliveryMode::Polling];
+        Capabilities { deliveries, cancel: true, look_up: false }
     }
 
     async fn submit(&self, request: &Request) -> Result<Submitted, SubmitError> {
         let (endpoint, input) = input::of(request).map_err(client::refused)?;
         let mut path = format!("/{endpoint}");
+        if request.delivery == DeliveryMode::Inline {
+            return self.run(&path, Body::Json(input.into())).await;
+        }
         if let Some(callback) = &request.callback {
             let mut query = url::form_urlencoded::Serializer::new(String::new());
             query.append_pair("fal_webhook", callback.as_str());
             path = format!("{path}?{}", query.finish());
         }
-        let headers = [("x-fal-object-lifecycle-preference", FILES_KEPT)];
-        let reply = self.client.submit_with(&path, &headers, Body::Json(input.into())).await?;
+        let reply = self.client.submit_with(&path, &KEEP_FILES, Body::Json(input.into())).await?;
         let queued: Queued = reply.json().map_err(client::lost)?;
         let job = job(&request.model, &queued.request_id).map_err(client::lost)?;
-        Ok(Submitted::Job(job))
+        Ok(Submitted::Job { job, cost: None })
     }
 
     async fn poll(&self, job: &JobRef) -> Result<Progress, Error> {
@@ -159,7 +192,7 @@ impl Provider for Fal {
             // The result could not be put into the callback: it has to be asked for.
             None => waiting(),
         };
-        Ok(CallbackNews { job, progress })
+        Ok(CallbackNews::Told { job, progress })
     }
 }
 

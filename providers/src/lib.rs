@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod adapter;
 pub mod alibabacloud;
 pub mod bfl;
 pub mod byteplus;
@@ -63,6 +64,7 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// The question could not be answered; the job itself is not affected.
+    /// [`Error::RateLimited`] means that all questions to this provider have to wait.
     async fn poll(&self, job: &JobRef) -> Result<Progress, Error>;
 
     /// Finds the job that an earlier [`Provider::submit`] of this very request may have
@@ -78,9 +80,8 @@ pub trait Provider: Send + Sync {
     /// The provider could not be asked, or has no such operation ([`Error::Unsupported`]).
     async fn cancel(&self, job: &JobRef) -> Result<CancelAnswer, Error>;
 
-    /// Checks the signature of a callback and reads it, then fetches the result if it speaks
-    /// of one. An answer may thus take as long as one to [`Provider::poll`]. `about` is what
-    /// the address says that was called: the attempt whose callback this must be.
+    /// Checks the signature of a callback and reads it. `about` is what the address says that
+    /// was called: the attempt whose callback this must be.
     ///
     /// # Errors
     /// [`CallbackError`] when it is not signed by the provider or cannot be read.
@@ -167,8 +168,8 @@ pub enum DeliveryMode {
 /// What a provider can do for one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The best delivery mode on offer.
-    pub delivery: DeliveryMode,
+    /// The delivery modes on offer, at least one. The caller chooses.
+    pub deliveries: &'static [DeliveryMode],
     /// Whether [`Provider::cancel`] does anything.
     pub cancel: bool,
     /// Whether [`Provider::look_up`] can find a job whose submit answer was lost.
@@ -208,7 +209,10 @@ pub struct Request {
     pub audio: Option<bool>,
     /// Model-specific fields by their public name (`generation_seed`, …), already checked.
     pub options: Map<String, Value>,
-    /// Where the provider may call us, with an unguessable token in it.
+    /// How the result is to come: one of the modes that are on offer for the model.
+    pub delivery: DeliveryMode,
+    /// Where the provider is to call us, with an unguessable token in it; only with
+    /// [`DeliveryMode::Callback`].
     pub callback: Option<Url>,
 }
 
@@ -219,10 +223,20 @@ pub struct JobRef(pub String);
 /// What a successful submit came to.
 #[derive(Debug, Clone)]
 pub enum Submitted {
-    /// Inline providers: the result itself.
-    Done(Output),
-    /// The others: a job to wait for.
-    Job(JobRef),
+    /// The result itself.
+    Done {
+        /// The job it is of, where the provider names one.
+        job: Option<JobRef>,
+        /// What it came to.
+        output: Output,
+    },
+    /// A job to wait for.
+    Job {
+        /// Its name.
+        job: JobRef,
+        /// What the provider says that it will charge, where it does.
+        cost: Option<Cost>,
+    },
 }
 
 /// How a job is doing.
@@ -273,6 +287,14 @@ pub struct Output {
 /// Money of a provider's, in millionths of a US dollar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost(pub u64);
+
+impl Cost {
+    /// Of so many of a provider's credits at a cent each, as Black Forest Labs and Runway count.
+    /// What makes no sense is not known.
+    pub(crate) fn of_cents(cents: f64) -> Option<Self> {
+        (0.0..1e9).contains(&cents).then(|| Self((cents * 10_000.0).round() as u64))
+    }
+}
 
 /// One file of a result. In which format it was asked for is not the adapter's business:
 /// whoever keeps it converts it where it comes in another one.
@@ -343,6 +365,12 @@ pub enum Error {
     /// The provider is down or overloaded.
     #[error("the provider is unavailable")]
     Unavailable,
+    /// The same, for a time that it states.
+    #[error("the provider is unavailable for a while")]
+    Overloaded {
+        /// How long the provider asks us to wait.
+        retry_after: Duration,
+    },
     /// No answer in time.
     #[error("the provider did not answer in time")]
     TimedOut,
@@ -373,17 +401,20 @@ pub struct RawCallback<'a> {
 pub struct Expected<'a> {
     /// The provider's own name of the model.
     pub model: &'a str,
-    /// The job, unless the callback was faster than the answer to the submit.
-    pub job: Option<&'a JobRef>,
 }
 
-/// What a callback with a good signature says.
+/// What a callback is worth.
 #[derive(Debug, Clone)]
-pub struct CallbackNews {
-    /// The job it speaks of.
-    pub job: JobRef,
-    /// How that job is doing.
-    pub progress: Progress,
+pub enum CallbackNews {
+    /// The provider has signed it.
+    Told {
+        /// The job it speaks of.
+        job: JobRef,
+        /// How that job is doing.
+        progress: Progress,
+    },
+    /// Nobody has signed it: a reason to ask, and nothing else.
+    Hint,
 }
 
 /// Why a callback was not believed.

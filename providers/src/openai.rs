@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::adapter::Adapter;
 use crate::client::{Body, Client, Endpoint, InvalidCredential, Reply, wait_in_text};
 use crate::media::{self, InputFiles};
 use crate::multipart::Form;
@@ -26,6 +27,17 @@ use crate::{
 const FILES_MAX: usize = 16;
 /// Of the models before gpt-image-2, which know no others.
 const SIZES: [(u32, u32); 3] = [(1024, 1024), (1536, 1024), (1024, 1536)];
+
+/// Its place among the others.
+pub(crate) const ADAPTER: Adapter = Adapter {
+    name: ProviderName::OpenAi,
+    settings: &[],
+    polls: false,
+    make: |shared, settings| {
+        let files = Arc::clone(&shared.files);
+        Ok(Arc::new(OpenAi::new(&shared.http, settings.endpoint.clone(), files)?))
+    },
+};
 
 /// The adapter.
 pub struct OpenAi {
@@ -85,6 +97,7 @@ fn fields(request: &Request) -> Result<Map<String, Value>, Error> {
         // Read below.
         options: _,
         // The answer is the result.
+        delivery: _,
         callback: _,
     } = request;
     if *media != MediaKind::Image || last_frame.is_some() {
@@ -152,7 +165,7 @@ impl Provider for OpenAi {
     }
 
     fn capabilities(&self, _model: &str, _media: MediaKind) -> Capabilities {
-        Capabilities { delivery: DeliveryMode::Inline, cancel: false, look_up: false }
+        Capabilities { deliveries: &[DeliveryMode::Inline], cancel: false, look_up: false }
     }
 
     async fn submit(&self, request: &Request) -> Result<Submitted, SubmitError> {
@@ -168,7 +181,7 @@ impl Provider for OpenAi {
         let millis = reply.header("openai-processing-ms").and_then(|text| text.parse().ok());
         // Tokens are told, whose price depends on the model.
         let predict_time = millis.map(Duration::from_millis);
-        Ok(Submitted::Done(Output { files, predict_time, cost: None }))
+        Ok(Submitted::Done { job: None, output: Output { files, predict_time, cost: None } })
     }
 
     async fn poll(&self, _job: &JobRef) -> Result<Progress, Error> {

@@ -1,4 +1,5 @@
-//! Replicate (`spec/providers.md`, section 1): jobs that are polled or call back.
+//! Replicate (`spec/providers.md`, section 1): jobs that call back, are waited for in the submit,
+//! or are polled.
 //!
 //! A failed run is an answer of 200 with a sentence in it, so moderation is told by text. Files
 //! and inputs are gone an hour after a job. Jobs whose submit answer was lost are found again in
@@ -17,8 +18,9 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use self::wire::{Page, Prediction, SigningSecret, Status};
-use crate::callback::{CallbackKey, InvalidSecret};
-use crate::client::{Body, Client, Endpoint, InvalidCredential, Reply, plain_id};
+use crate::adapter::{Adapter, InvalidSettings, SettingKind};
+use crate::callback::CallbackKey;
+use crate::client::{Body, Client, Endpoint, Reply, plain_id};
 use crate::clock::Clock;
 use crate::key_cache::KeyCache;
 use crate::name::ProviderName;
@@ -27,6 +29,9 @@ use crate::{
     LookUp, MediaKind, Progress, Provider, RawCallback, Request, SubmitError, Submitted, client,
 };
 
+/// How long a submit waits for the result: longer than quick models take, and not longer than a
+/// cancel can wait, since nobody knows the job before the answer.
+const PREFER: [(&str, &str); 1] = [("prefer", "wait=10")];
 /// How long after a submit a job must have shown up in the list of jobs; not seeing it before
 /// says nothing.
 const LISTED_AFTER: TimeDelta = TimeDelta::seconds(30);
@@ -34,6 +39,18 @@ const LISTED_AFTER: TimeDelta = TimeDelta::seconds(30);
 const CLOCK_SLACK: TimeDelta = TimeDelta::minutes(70);
 /// Pages of a hundred jobs that a look-up reads before it gives up.
 const PAGES_MAX: usize = 10;
+
+/// Its place among the others.
+pub(crate) const ADAPTER: Adapter = Adapter {
+    name: ProviderName::Replicate,
+    settings: &[("webhook_secret", SettingKind::Secret)],
+    polls: true,
+    make: |shared, settings| {
+        let secret = settings.more.get("webhook_secret");
+        let clock = Arc::clone(&shared.clock);
+        Ok(Arc::new(Replicate::new(&shared.http, settings.endpoint.clone(), secret, clock)?))
+    },
+};
 
 /// The adapter.
 pub struct Replicate {
@@ -45,28 +62,17 @@ pub struct Replicate {
     fetched_keys: KeyCache<CallbackKey>,
 }
 
-/// Why the adapter cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// The token has characters that no header can carry.
-    #[error(transparent)]
-    Credential(#[from] InvalidCredential),
-    /// The callback secret has another form.
-    #[error(transparent)]
-    Secret(#[from] InvalidSecret),
-}
-
 impl Replicate {
     /// Without a callback secret, it is asked for when the first callback comes.
     ///
     /// # Errors
-    /// [`SettingsError`].
+    /// [`InvalidSettings`].
     pub fn new(
         http: &reqwest::Client,
         endpoint: Endpoint,
         callback_secret: Option<&SecretString>,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<Self, InvalidSettings> {
         let client = Client::new(http, endpoint, "Bearer", read_refusal)?;
         let configured_key = callback_secret.map(CallbackKey::parse).transpose()?.map(Arc::new);
         let fetched_keys = KeyCache::new(Arc::clone(&clock));
@@ -117,7 +123,8 @@ impl Provider for Replicate {
 
     fn capabilities(&self, model: &str, _media: MediaKind) -> Capabilities {
         let look_up = input::takes_seed(model);
-        Capabilities { delivery: DeliveryMode::Callback, cancel: true, look_up }
+        let deliveries = &[DeliveryMode::Callback, DeliveryMode::Inline, DeliveryMode::Polling];
+        Capabilities { deliveries, cancel: true, look_up }
     }
 
     async fn submit(&self, request: &Request) -> Result<Submitted, SubmitError> {
@@ -132,10 +139,18 @@ impl Provider for Replicate {
             body["webhook"] = callback.as_str().into();
             body["webhook_events_filter"] = json!(["completed"]);
         }
-        let reply = self.client.submit(&path, Body::Json(body)).await?;
+        let waits: &[_] = if request.delivery == DeliveryMode::Inline { &PREFER } else { &[] };
+        let reply = self.client.submit_with(&path, waits, Body::Json(body)).await?;
         let prediction: Prediction = reply.json().map_err(client::lost)?;
-        let id = plain_id(&prediction.id).map_err(client::lost)?;
-        Ok(Submitted::Job(JobRef(id.to_owned())))
+        let job = JobRef(plain_id(&prediction.id).map_err(client::lost)?.to_owned());
+        match self.progress(prediction) {
+            Ok(Progress::Done(output)) => Ok(Submitted::Done { job: Some(job), output }),
+            Ok(Progress::Failed(error)) => Err(client::refused(error)),
+            // What is not readable yet may be when it is asked for.
+            Ok(Progress::Waiting { .. } | Progress::Canceled) | Err(_) => {
+                Ok(Submitted::Job { job, cost: None })
+            }
+        }
     }
 
     async fn poll(&self, job: &JobRef) -> Result<Progress, Error> {
@@ -208,7 +223,7 @@ impl Provider for Replicate {
             serde_json::from_slice(callback.body).map_err(|_| malformed)?;
         let job = JobRef(plain_id(&prediction.id).map_err(|_| malformed)?.to_owned());
         let progress = self.progress(prediction).map_err(|_| malformed)?;
-        Ok(CallbackNews { job, progress })
+        Ok(CallbackNews::Told { job, progress })
     }
 }
 

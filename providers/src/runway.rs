@@ -7,12 +7,14 @@
 mod input;
 mod wire;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::Method;
 
 use self::wire::{Created, Task, TaskStatus};
+use crate::adapter::Adapter;
 use crate::client::{Body, Client, Endpoint, InvalidCredential, plain_id};
 use crate::name::ProviderName;
 use crate::{
@@ -24,6 +26,14 @@ use crate::{
 const VERSION: &str = "2024-11-06";
 /// How often the provider lets itself be asked about a job.
 const POLL_WAIT: Duration = Duration::from_secs(5);
+
+/// Its place among the others.
+pub(crate) const ADAPTER: Adapter = Adapter {
+    name: ProviderName::Runway,
+    settings: &[],
+    polls: true,
+    make: |shared, settings| Ok(Arc::new(Runway::new(&shared.http, settings.endpoint.clone())?)),
+};
 
 /// The adapter.
 pub struct Runway {
@@ -54,7 +64,7 @@ impl Provider for Runway {
     }
 
     fn capabilities(&self, _model: &str, _media: MediaKind) -> Capabilities {
-        Capabilities { delivery: DeliveryMode::Polling, cancel: true, look_up: false }
+        Capabilities { deliveries: &[DeliveryMode::Polling], cancel: true, look_up: false }
     }
 
     async fn submit(&self, request: &Request) -> Result<Submitted, SubmitError> {
@@ -62,7 +72,7 @@ impl Provider for Runway {
         let reply = self.client.submit(path, Body::Json(body)).await?;
         let created: Created = reply.json().map_err(client::lost)?;
         let id = plain_id(&created.id).map_err(client::lost)?;
-        Ok(Submitted::Job(JobRef(id.to_owned())))
+        Ok(Submitted::Job { job: JobRef(id.to_owned()), cost: created.cost() })
     }
 
     async fn poll(&self, job: &JobRef) -> Result<Progress, Error> {

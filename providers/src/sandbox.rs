@@ -8,8 +8,6 @@
 //! id and the clock, [`Provider::look_up`] of the request; so a submit that was never sent is
 //! "found" too, if it would have been accepted. Callbacks that are due are lost in a restart.
 //!
-//! It can also stand in for a provider whose adapter is not there, under that provider's name.
-//!
 //! Films are silent and input files are not looked at.
 
 mod backdrop;
@@ -58,7 +56,7 @@ pub struct SandboxSettings {
     pub submissions_log: Option<PathBuf>,
 }
 
-/// A sandbox provider: one of the three, or one that stands in for another.
+/// A sandbox provider: one of the three.
 pub struct Sandbox {
     name: ProviderName,
     delivery: DeliveryMode,
@@ -96,22 +94,12 @@ impl Sandbox {
             canceled,
             caller: Arc::new(caller),
         });
-        let names = [
-            ProviderName::SandboxInline,
-            ProviderName::SandboxPolling,
-            ProviderName::SandboxWebhook,
-        ];
-        let sandbox = |name| {
-            let delivery = delivery_of(name);
-            Self { name, delivery, shared: Arc::clone(&shared) }
-        };
-        Ok(names.map(sandbox))
-    }
-
-    /// One that answers to the name of another provider and hands over its results in the way
-    /// of that provider. Options of the provider's own mean nothing to it.
-    pub fn standing_in_for(&self, name: ProviderName) -> Self {
-        Self { name, delivery: delivery_of(name), shared: Arc::clone(&self.shared) }
+        let sandbox = |name, delivery| Self { name, delivery, shared: Arc::clone(&shared) };
+        Ok([
+            sandbox(ProviderName::SandboxInline, DeliveryMode::Inline),
+            sandbox(ProviderName::SandboxPolling, DeliveryMode::Polling),
+            sandbox(ProviderName::SandboxWebhook, DeliveryMode::Callback),
+        ])
     }
 
     /// How a job is doing, drawn if it is done.
@@ -149,7 +137,7 @@ impl Sandbox {
             | Outcome::CallBackBeforeSubmitReturns => {
                 let maker = format!("{} via {}", job.artwork.model, self.name());
                 let output = self.shared.studio.render(job, maker).await.map_err(refused)?;
-                Ok(Submitted::Done(output))
+                Ok(Submitted::Done { job: None, output })
             }
         }
     }
@@ -185,11 +173,12 @@ impl Provider for Sandbox {
     }
 
     fn capabilities(&self, _model: &str, _media: MediaKind) -> Capabilities {
-        let cancel = match self.delivery {
-            DeliveryMode::Inline => false,
-            DeliveryMode::Polling | DeliveryMode::Callback => true,
+        let (deliveries, cancel): (&[DeliveryMode], _) = match self.delivery {
+            DeliveryMode::Inline => (&[DeliveryMode::Inline], false),
+            DeliveryMode::Polling => (&[DeliveryMode::Polling], true),
+            DeliveryMode::Callback => (&[DeliveryMode::Callback, DeliveryMode::Polling], true),
         };
-        Capabilities { delivery: self.delivery, cancel, look_up: true }
+        Capabilities { deliveries, cancel, look_up: true }
     }
 
     async fn submit(&self, request: &Request) -> Result<Submitted, SubmitError> {
@@ -213,7 +202,8 @@ impl Provider for Sandbox {
         if job.outcome == Outcome::LoseSubmitResponse {
             return Err(lost());
         }
-        job.reference().map(Submitted::Job).map_err(refused)
+        let job = job.reference().map_err(refused)?;
+        Ok(Submitted::Job { job, cost: None })
     }
 
     async fn poll(&self, job: &JobRef) -> Result<Progress, Error> {
@@ -268,24 +258,7 @@ impl Provider for Sandbox {
         // What cannot be drawn now can be asked for later.
         let progress = self.progress(job).await;
         let progress = progress.unwrap_or(Progress::Waiting { retry_after: None });
-        Ok(CallbackNews { job: reference, progress })
-    }
-}
-
-/// How a provider hands over its results (`spec/providers.md`, section 0).
-fn delivery_of(name: ProviderName) -> DeliveryMode {
-    match name {
-        ProviderName::OpenAi | ProviderName::Cloudflare | ProviderName::SandboxInline => {
-            DeliveryMode::Inline
-        }
-        ProviderName::AlibabaCloud
-        | ProviderName::Bfl
-        | ProviderName::Byteplus
-        | ProviderName::Runway
-        | ProviderName::SandboxPolling => DeliveryMode::Polling,
-        ProviderName::Fal | ProviderName::Replicate | ProviderName::SandboxWebhook => {
-            DeliveryMode::Callback
-        }
+        Ok(CallbackNews::Told { job: reference, progress })
     }
 }
 

@@ -2,7 +2,7 @@
 
 pub(super) mod services;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use actors::lanes::Lanes;
 use actors::metrics::EngineMetrics;
 use actors::offering::Service;
 use actors::ports::{CallbackUrls, IdSource, OutputStore};
-use actors::provider_health::ProviderHealth;
+use actors::router::Router;
 use actors::routing::RouteLimits;
 use anyhow::Context;
 use base64::Engine as _;
@@ -24,7 +24,6 @@ use providers::registry::Registry;
 use providers::sandbox::{Sandbox, SandboxSettings};
 use reqwest::redirect::Policy;
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::secrets::{MasterKey, Purpose};
@@ -49,15 +48,14 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn IdSource>,
     pub(super) metrics: EngineMetrics,
-    pub(super) provider_health: Arc<ProviderHealth>,
+    pub(super) router: Arc<Router>,
 }
 
 /// The engine's ports and limits.
 pub(super) fn env(config: &Config, shared: Shared) -> anyhow::Result<Env> {
     let registry = shared.registry;
-    let room = config.generation.polls_in_flight_max;
-    let polls: HashMap<ProviderName, _> =
-        registry.names().map(|name| (name, Arc::new(Semaphore::new(room)))).collect();
+    let rates = config.providers.polls_per_second.iter();
+    let polls = rates.map(|(name, per_second)| (*name, *per_second)).collect();
     let sender = WebhookClient::new(&config.webhooks).context("cannot make an HTTP client")?;
     Ok(Env {
         generations: Arc::clone(&shared.store) as _,
@@ -72,7 +70,7 @@ pub(super) fn env(config: &Config, shared: Shared) -> anyhow::Result<Env> {
         ids: shared.ids,
         limits: limits(config),
         metrics: shared.metrics,
-        provider_health: shared.provider_health,
+        router: shared.router,
         polls,
         lanes: Lanes::new(TRIES_QUICK_MAX, TRIES_SLOW_MAX),
     })
@@ -99,56 +97,28 @@ fn limits(config: &Config) -> EngineLimits {
     }
 }
 
-/// The providers that this server has.
-pub(super) struct Providers {
-    pub(super) registry: Registry,
-    /// Those of them that the sandbox stands in for.
-    pub(super) stand_ins: BTreeSet<ProviderName>,
-}
-
-impl Providers {
-    pub(super) fn new(
-        config: &Config,
-        key: &MasterKey,
-        clock: &Arc<dyn Clock>,
-    ) -> anyhow::Result<Self> {
-        let real = services::configured(config, clock)?;
-        let (mut registry, mut stand_ins) = (Registry::from_iter(real), BTreeSet::new());
-        if !config.sandbox.enabled {
-            return Ok(Self { registry, stand_ins });
-        }
-        let sandboxes = sandboxes(config, key, clock)?;
-        if config.sandbox.stand_in {
-            let [sandbox, ..] = &sandboxes;
-            let absent = |name: &ProviderName| !name.is_sandbox() && registry.get(*name).is_none();
-            stand_ins = ProviderName::ALL.into_iter().filter(absent).collect();
-            for name in &stand_ins {
-                registry.insert(Arc::new(sandbox.standing_in_for(*name)) as Arc<dyn Provider>);
-            }
-        }
-        for sandbox in sandboxes {
+/// The providers that this server has: those with a credential, and the sandbox.
+pub(super) fn registry(
+    config: &Config,
+    key: &MasterKey,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Registry> {
+    let mut registry = Registry::from_iter(services::configured(config, clock)?);
+    if config.sandbox.enabled {
+        for sandbox in sandboxes(config, key, clock)? {
             registry.insert(Arc::new(sandbox) as Arc<dyn Provider>);
         }
-        if !stand_ins.is_empty() {
-            let names: Vec<&str> = stand_ins.iter().map(|name| name.as_str()).collect();
-            let names = names.join(", ");
-            tracing::info!(
-                "the sandbox stands in for {names}: outputs are drawn, nothing is billed by a \
-                 provider"
-            );
-        }
-        Ok(Self { registry, stand_ins })
     }
+    Ok(registry)
+}
 
-    /// What stands behind each name.
-    pub(super) fn services(&self) -> BTreeMap<ProviderName, Service> {
-        let service = |name: ProviderName| match name.is_sandbox() || self.stand_ins.contains(&name)
-        {
-            true => Service::Sandbox,
-            false => Service::Real,
-        };
-        self.registry.names().map(|name| (name, service(name))).collect()
-    }
+/// What stands behind each name. Nobody bills for what the sandbox or the emulator does.
+pub(super) fn services(registry: &Registry, is_emulated: bool) -> BTreeMap<ProviderName, Service> {
+    let service = |name: ProviderName| match name.is_sandbox() || is_emulated {
+        true => Service::Simulated,
+        false => Service::Real,
+    };
+    registry.names().map(|name| (name, service(name))).collect()
 }
 
 fn sandboxes(

@@ -1,5 +1,7 @@
-//! Counts failed authentications by client address, over a sliding minute.
+//! Counts failed authentications, by client address or whatever else tells who fails, over a
+//! sliding minute.
 
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 
 use chrono::{DateTime, Utc};
@@ -14,8 +16,8 @@ const SECONDS: usize = 60;
 const ADDRESSES_MAX: usize = 10_000;
 
 /// Who failed how often.
-pub(super) struct Failures {
-    windows: Bounded<IpAddr, Window>,
+pub(super) struct Failures<K = IpAddr> {
+    windows: Bounded<K, Window>,
     per_minute: u32,
 }
 
@@ -30,29 +32,29 @@ pub(super) struct Blocked {
     pub(super) reset: i64,
 }
 
-impl Failures {
+impl<K: Hash + Eq + Copy> Failures<K> {
     pub(super) fn new(per_minute: u32) -> Self {
         Self { windows: Bounded::new(ADDRESSES_MAX), per_minute }
     }
 
-    /// Whether this address has used up its failures.
-    pub(super) fn blocked(&self, address: IpAddr, now: DateTime<Utc>) -> Option<Blocked> {
+    /// Whether this one has used up its failures.
+    pub(super) fn blocked(&self, who: K, now: DateTime<Utc>) -> Option<Blocked> {
         let second = now.timestamp();
         let limit = self.per_minute;
-        let wait = self.windows.read(&client_of(address), |window| window.wait(second, limit))?;
+        let wait = self.windows.read(&who, |window| window.wait(second, limit))?;
         let retry_after = u32::try_from(wait?).unwrap_or(SECONDS as u32);
         Some(Blocked { limit, retry_after, reset: second + i64::from(retry_after) })
     }
 
     /// Notes a failure.
-    pub(super) fn record(&self, address: IpAddr, now: DateTime<Utc>) {
-        self.windows.change(client_of(address), |window| window.add(now.timestamp()));
+    pub(super) fn record(&self, who: K, now: DateTime<Utc>) {
+        self.windows.change(who, |window| window.add(now.timestamp()));
     }
 }
 
 /// Who stands behind an address: IPv6 hands every customer at least 64 bits of addresses to
 /// choose from, so only what is before them tells customers apart.
-fn client_of(address: IpAddr) -> IpAddr {
+pub(super) fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {
@@ -140,15 +142,15 @@ mod tests {
     #[test]
     fn a_customer_is_one_customer_by_any_of_its_addresses() {
         let failures = Failures::new(1);
-        failures.record("2001:db8:0:1::1".parse().unwrap(), at(0));
-        failures.record("::ffff:192.0.2.1".parse().unwrap(), at(0));
+        failures.record(client_of("2001:db8:0:1::1".parse().unwrap()), at(0));
+        failures.record(client_of("::ffff:192.0.2.1".parse().unwrap()), at(0));
         for (address, blocked) in [
             ("2001:db8:0:1:ffff::9", true),
             ("2001:db8:0:2::1", false),
             ("192.0.2.1", true),
             ("192.0.2.2", false),
         ] {
-            let found = failures.blocked(address.parse().unwrap(), at(1));
+            let found = failures.blocked(client_of(address.parse().unwrap()), at(1));
             assert_eq!(found.is_some(), blocked, "{address}");
         }
     }

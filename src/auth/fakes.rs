@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actors::account::Plan;
+use actors::activity::By;
 use actors::api_key::{Credential, PREFIX_LENGTH, Rotated, Rotation};
 use actors::id::{AccountId, ApiKeyId};
 use actors::money::Credits;
@@ -126,7 +127,12 @@ impl KeyStore for FakeKeys {
         Ok(())
     }
 
-    async fn create_key(&self, _: ApiKey, _: u32) -> Result<Result<(), KeyRefusal>, StoreError> {
+    async fn create_key(
+        &self,
+        _: ApiKey,
+        _: u32,
+        _: By,
+    ) -> Result<Result<(), KeyRefusal>, StoreError> {
         unreachable!("authentication makes no keys")
     }
 
@@ -139,16 +145,12 @@ impl KeyStore for FakeKeys {
         _: AccountId,
         _: ApiKeyId,
         _: Rotation,
+        _: By,
     ) -> Result<Result<Rotated, KeyRefusal>, StoreError> {
         unreachable!("authentication rotates no keys")
     }
 
-    async fn revoke_key(
-        &self,
-        _: AccountId,
-        _: ApiKeyId,
-        _: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
+    async fn revoke_key(&self, _: AccountId, _: ApiKeyId, _: By) -> Result<bool, StoreError> {
         unreachable!("authentication revokes no keys")
     }
 
@@ -161,7 +163,7 @@ impl KeyStore for FakeKeys {
         unreachable!("nobody sets limits here")
     }
 
-    async fn delete_key(&self, _: AccountId, _: ApiKeyId) -> Result<bool, StoreError> {
+    async fn delete_key(&self, _: AccountId, _: ApiKeyId, _: By) -> Result<bool, StoreError> {
         unreachable!("authentication deletes no keys")
     }
 }

@@ -16,10 +16,13 @@ use actix_web::http::Method;
 use actix_web::http::header::{ACCEPT, USER_AGENT};
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use actors::account::{Account, AccountKind};
-use actors::id::{SessionId, UserId};
-use actors::member::Membership;
+use actors::activity::{Actor, By};
+use actors::id::{ActivityId, SessionId, UserId};
+use actors::member::{Membership, PERSONAL};
 use actors::permission::{Permission, Role, may};
-use actors::ports::people::{MembershipStore, SessionStore};
+use actors::ports::deliveries::NotificationStore;
+use actors::ports::people::SessionStore;
+use actors::ports::teams::MembershipStore;
 use actors::ports::{IdSource, StoreError};
 use actors::user::{Session, User};
 use base64::Engine;
@@ -39,6 +42,8 @@ use crate::secrets::{PurposeKey, token_hash};
 /// It is written down about once in this time that a session was used: each request would be a
 /// write for each look.
 const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
+/// So many unread notifications are counted; beyond that nobody wants the number.
+pub const UNREAD_MAX: u32 = 100;
 /// Characters of what a browser says of itself that are kept.
 const USER_AGENT_MAX: usize = 200;
 
@@ -46,6 +51,7 @@ const USER_AGENT_MAX: usize = 200;
 pub struct Sessions {
     pub sessions: Arc<dyn SessionStore>,
     pub memberships: Arc<dyn MembershipStore>,
+    pub notifications: Arc<dyn NotificationStore>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
     /// `Purpose::FormTokens`.
@@ -80,7 +86,10 @@ impl Sessions {
             last_seen_at: now,
             expires_at: now + self.max,
         };
-        self.sessions.create_session(session, &token_hash(&token), before.as_deref()).await?;
+        let id = ActivityId(self.ids.next_at(now));
+        let by = By { actor: Actor::User(user_id), id, at: now };
+        let before = before.as_deref();
+        self.sessions.create_session(session, &token_hash(&token), before, by).await?;
         Ok(self.cookie_name().with(token, self.max))
     }
 
@@ -223,6 +232,8 @@ pub struct Workspace {
     pub role: Role,
     /// Every workspace of this person, for the switcher.
     pub memberships: Vec<Membership>,
+    /// Notifications that nobody has read, up to [`UNREAD_MAX`].
+    pub unread: u64,
 }
 
 impl Workspace {
@@ -244,26 +255,43 @@ impl Workspace {
     pub fn csrf(&self) -> &str {
         self.person.csrf()
     }
+
+    async fn find(request: &HttpRequest, slug: &str) -> Result<Self, PageError> {
+        let sessions = sessions(request)?;
+        let person = sessions.find(request).await?.ok_or_else(|| not_signed_in(request))?;
+        let memberships = sessions.memberships.list_memberships(person.user.id).await?;
+        let here = memberships.iter().find(|membership| membership.slug == slug);
+        let Membership { account, slug, role } = here.cloned().ok_or(PageError::NotFound)?;
+        let unread = sessions.notifications.count_unread(account.id, UNREAD_MAX).await?;
+        Ok(Self { person, account, slug, role, memberships, unread })
+    }
 }
 
 impl FromRequest for Workspace {
     type Error = PageError;
     type Future = LocalBoxFuture<'static, Result<Self, PageError>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        let person = SignedIn::from_request(&request, payload);
         async move {
-            let person = person.await?;
-            let memberships =
-                sessions(&request)?.memberships.list_memberships(person.user.id).await?;
             let slug = request.match_info().get("slug").unwrap_or_default();
-            let here = memberships.iter().find(|membership| membership.slug == slug);
-            let here = here.cloned().ok_or(PageError::NotFound)?;
-            let Membership { account, slug, role } = here;
-            Ok(Self { person, account, slug, role, memberships })
+            Self::find(&request, slug).await
         }
         .boxed_local()
+    }
+}
+
+/// Whoever is signed in, in the personal account.
+#[derive(Debug, Clone)]
+pub struct Personal(pub Workspace);
+
+impl FromRequest for Personal {
+    type Error = PageError;
+    type Future = LocalBoxFuture<'static, Result<Self, PageError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        async move { Workspace::find(&request, PERSONAL).await.map(Self) }.boxed_local()
     }
 }
 

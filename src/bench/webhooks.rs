@@ -2,6 +2,7 @@
 //! makes an event to its arrival, beside what the HTTP client alone can do.
 //!
 //! Events are canceled generations: two writes and one event each, with no provider in between.
+//! Since making them is work too, what lies in the outbox already is measured as well.
 //! Receivers, server and client share this machine, so only the ratios count.
 
 pub mod receiver;
@@ -14,9 +15,10 @@ use actors::account::{AccountKind, Plan};
 use actors::batch::Advance;
 use actors::catalogue::PriceSource;
 use actors::generation::{AskedBy, Event, NewAttempt, NewGeneration, Pricing};
-use actors::id::{AccountId, GenerationId};
+use actors::id::{AccountId, EndpointId, GenerationId};
 use actors::money::Credits;
 use actors::ports::GenerationStore;
+use actors::ports::deliveries::{DeliveryLog, Resend};
 use actors::webhook::{EventName, WebhookDelivery};
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -37,6 +39,12 @@ use crate::webhook_sender::WebhookClient;
 const WRITERS: usize = 48;
 /// Endpoints of an account, which is what the default allows.
 const PER_ACCOUNT: usize = 10;
+/// Deliveries of an endpoint that are sent again together, which is a page of the store.
+const AGAIN: usize = 500;
+/// How long what is to lie in the outbox is written before it is due: longer than actors look
+/// ahead, so that nothing leaves before all is there.
+const WRITTEN_BEFORE: Duration = Duration::from_secs(30);
+const WRITTEN_WITHIN: Duration = Duration::from_secs(14);
 /// The longest wait for what is on its way.
 const ARRIVAL_MAX: Duration = Duration::from_secs(60);
 
@@ -65,6 +73,10 @@ pub struct SideReport {
     pub per_second: f64,
     /// Of those that the HTTP client does alone.
     pub ratio: f64,
+    /// Out of the outbox: arrivals each second.
+    pub outbox_per_second: f64,
+    /// Of those that the HTTP client does alone.
+    pub outbox_ratio: f64,
     /// At half of that pace.
     pub at_half: LatencyReport,
 }
@@ -81,6 +93,7 @@ pub struct LatencyReport {
 /// Accounts with endpoints that one receiver listens for.
 struct Field {
     accounts: Vec<AccountId>,
+    endpoints: Vec<(AccountId, EndpointId)>,
     /// Deliveries that arrive for each event.
     living: usize,
 }
@@ -120,7 +133,7 @@ impl Field {
         dead: usize,
     ) -> anyhow::Result<Self> {
         let each = endpoints.min(PER_ACCOUNT);
-        let mut accounts = Vec::new();
+        let (mut accounts, mut all) = (Vec::new(), Vec::new());
         for number in 0..endpoints.div_ceil(PER_ACCOUNT) {
             let account = NewAccount {
                 name: "Bench".to_owned(),
@@ -133,11 +146,12 @@ impl Field {
             for place in 0..each {
                 let url = receiver.url(number * PER_ACCOUNT + place, place < dead);
                 let events = vec![EventName::GenerationCanceled];
-                create_endpoint(context, NewEndpoint { account_id, url, events }).await?;
+                let new = NewEndpoint { account_id, url, events };
+                all.push((account_id, create_endpoint(context, new).await?.state.id));
             }
             accounts.push(account_id);
         }
-        Ok(Self { accounts, living: each - dead })
+        Ok(Self { accounts, endpoints: all, living: each - dead })
     }
 
     async fn side(
@@ -151,7 +165,43 @@ impl Field {
         self.run(context, receiver, deliveries / 10, None).await?;
         let (per_second, _) = self.run(context, receiver, deliveries, None).await?;
         let (_, at_half) = self.run(context, receiver, deliveries, Some(per_second / 2.0)).await?;
-        Ok(SideReport { per_second, ratio: per_second / bare_per_second, at_half })
+        let outbox_per_second = self.empty_outbox(context, receiver, deliveries).await?;
+        Ok(SideReport {
+            per_second,
+            ratio: per_second / bare_per_second,
+            outbox_per_second,
+            outbox_ratio: outbox_per_second / bare_per_second,
+            at_half,
+        })
+    }
+
+    /// Writes so many deliveries that are due at one time, all before it, and answers how many
+    /// arrive each second from the first on.
+    async fn empty_outbox(
+        &self,
+        context: &Context,
+        receiver: &Receiver,
+        deliveries: usize,
+    ) -> anyhow::Result<f64> {
+        let each = deliveries.div_ceil(self.endpoints.len());
+        let page = each.min(AGAIN);
+        let from = context.clock.now();
+        self.run(context, receiver, page * self.endpoints.len(), None).await?;
+        let until = context.clock.now();
+        let due = until + WRITTEN_BEFORE;
+        receiver.begin();
+        let (mut wanted, resend) = (0, Resend::Between(from, until));
+        for (account_id, id) in &self.endpoints {
+            for _ in 0..each / page {
+                let ids = Arc::clone(&context.ids);
+                wanted += context.store.resend(*account_id, *id, resend, due, ids).await??;
+            }
+        }
+        anyhow::ensure!(context.clock.now() < until + WRITTEN_WITHIN, "filling the outbox took long");
+        let wanted = usize::try_from(wanted)?;
+        wait_for(receiver, wanted).await?;
+        let (first, last) = receiver.span().context("nothing has arrived")?;
+        Ok(wanted as f64 / (last - first).as_secs_f64())
     }
 
     /// Makes events for so many deliveries and waits for all of them, at a pace in deliveries
@@ -182,14 +232,7 @@ impl Field {
         };
         try_join_all((0..WRITERS).map(writer)).await?;
         let wanted = events * self.living;
-        let arrived = async {
-            while receiver.arrived() < wanted {
-                sleep(Duration::from_millis(2)).await;
-            }
-        };
-        timeout(ARRIVAL_MAX, arrived).await.with_context(|| {
-            format!("{} of {wanted} deliveries have arrived", receiver.arrived())
-        })?;
+        wait_for(receiver, wanted).await?;
         let (took, latencies) = (started.elapsed(), receiver.end());
         let at = |share: f64| {
             let last = latencies.len().saturating_sub(1);
@@ -199,6 +242,16 @@ impl Field {
         let latency = LatencyReport { p50_ms: at(0.50), p99_ms: at(0.99) };
         Ok((wanted as f64 / took.as_secs_f64(), latency))
     }
+}
+
+async fn wait_for(receiver: &Receiver, wanted: usize) -> anyhow::Result<()> {
+    let arrived = async {
+        while receiver.arrived() < wanted {
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let missing = || format!("{} of {wanted} deliveries have arrived", receiver.arrived());
+    timeout(ARRIVAL_MAX, arrived).await.with_context(missing)
 }
 
 /// A generation that is accepted and canceled: the cancel is the event.
@@ -252,6 +305,7 @@ fn generation(
         correlation: context.ids.next(),
         provider: ProviderName::SandboxPolling,
         raw_model: "polling".to_owned(),
+        cost: None,
         at,
         deadline_at,
     };
@@ -276,7 +330,7 @@ async fn bare(
     });
     let delivery = WebhookDelivery {
         event: EventName::GenerationCanceled,
-        data,
+        data: Arc::new(data),
         ..WebhookDelivery::blank(now)
     };
     let endpoint = actors::webhook::WebhookEndpoint {

@@ -1,3 +1,5 @@
+use providers::name::ProviderName;
+
 use super::*;
 use crate::auth::fakes::purpose_key;
 use crate::http::samples;
@@ -52,16 +54,4 @@ fn the_sandbox_calls_this_process_directly() {
         let url = urls(public).url(&generation, 1).unwrap().to_string();
         assert!(url.starts_with("http://127.0.0.1:8080/callbacks/sandbox_webhook/"), "{url}");
     }
-}
-
-#[test]
-fn a_stand_in_is_in_this_process_and_calls_back_here() {
-    let generation = samples::processing();
-    let host = |urls: SignedCallbackUrls| {
-        urls.url(&generation, 1).map(|url| url.host_str().unwrap_or_default().to_owned())
-    };
-    let stand_ins = |urls: SignedCallbackUrls| urls.with_stand_ins([ProviderName::Fal].into());
-    assert_eq!(host(urls(None)), None, "the provider cannot reach us");
-    assert_eq!(host(stand_ins(urls(None))).as_deref(), Some("127.0.0.1"));
-    assert_eq!(host(stand_ins(urls(Some("https://a.example")))).as_deref(), Some("127.0.0.1"));
 }

@@ -65,6 +65,7 @@ impl From<PriceIn> for PriceSpec {
 struct OfferIn {
     provider: String,
     model: String,
+    cost: Option<PriceIn>,
     #[serde(default)]
     can: CapabilitiesIn,
 }
@@ -161,13 +162,14 @@ impl Reader<'_> {
         let shared = self.fields(&shared, &identifier, &place);
         let offers = nearest([&model.stack, &defaults.stack]).unwrap_or_default();
         let mut stack = Vec::with_capacity(offers.len());
-        for OfferIn { provider, model: raw_model_id, can } in offers {
+        for OfferIn { provider, model: raw_model_id, cost, can } in offers {
             let fields = match &can.fields {
                 None => shared.clone(),
                 Some(own) => self.fields(own, &identifier, &place),
             };
             let capabilities = capabilities(&can, &model, defaults, fields);
-            stack.push(OfferSpec { provider, raw_model_id, capabilities });
+            let cost = cost.map(PriceSpec::from);
+            stack.push(OfferSpec { provider, raw_model_id, cost, capabilities });
         }
         let rules = nearest([&model.rules, &defaults.rules]).unwrap_or_default();
         let rule = |RuleIn { when, is, needs, one_of }| RuleSpec { when, is, needs, one_of };

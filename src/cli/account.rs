@@ -35,6 +35,16 @@ pub(crate) enum AccountCommand {
         #[arg(long, value_parser = parse::account_id)]
         id: AccountId,
     },
+    /// Change what is done for an account
+    #[command(after_help = "Example: babysea account update --id ID --failover-on-moderation true")]
+    Update {
+        /// The account
+        #[arg(long, value_parser = parse::account_id)]
+        id: AccountId,
+        /// Whether content that one provider refuses is offered to the next
+        #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set)]
+        failover_on_moderation: bool,
+    },
     /// Show or change when an account's owner is told of a low balance
     #[command(
         after_help = "Example: babysea account alerts --id ID --threshold 5 --threshold 1 --webhook true"
@@ -71,6 +81,12 @@ impl AccountCommand {
             }
             Self::List => list(context).await,
             Self::Show { id } => Ok(one(&find(context, id).await?, context)),
+            Self::Update { id, failover_on_moderation } => {
+                let store = &context.store;
+                let found = store.set_failover_on_moderation(id, failover_on_moderation).await?;
+                anyhow::ensure!(found, "no such account");
+                Ok(one(&find(context, id).await?, context))
+            }
             Self::Alerts(arguments) => arguments.run(context).await,
         }
     }
@@ -125,6 +141,7 @@ fn one(account: &Account, context: &Context) -> Answer {
         ("Kind", account.kind.as_str().to_owned()),
         ("Plan", account.plan.as_str().to_owned()),
         ("Email", account.email.clone().unwrap_or_else(|| "none".to_owned())),
+        ("Failover on moderation", account.failover_on_moderation.to_string()),
         ("Credit", account.balance.to_string()),
         ("Region", region.clone()),
         ("Created", time(account.created_at)),
@@ -141,6 +158,7 @@ fn document(account: &Account) -> Value {
         "account_kind": account.kind.as_str(),
         "account_plan": account.plan.as_str(),
         "account_email": account.email,
+        "account_failover_on_moderation": account.failover_on_moderation,
         "credit_balance": number(account.balance),
         "account_created_at": time(account.created_at),
     })

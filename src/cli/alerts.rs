@@ -31,6 +31,9 @@ pub(crate) struct AlertsArgs {
     /// Whether endpoints that subscribe to credits.low_balance are told
     #[arg(long, value_name = "BOOL")]
     webhook: Option<bool>,
+    /// Whether the primary owner is told by mail
+    #[arg(long, value_name = "BOOL")]
+    email: Option<bool>,
 }
 
 impl AlertsArgs {
@@ -47,6 +50,7 @@ impl AlertsArgs {
             },
             in_app: self.in_app.unwrap_or(before.in_app),
             webhook: self.webhook.unwrap_or(before.webhook),
+            email: self.email.unwrap_or(before.email),
         };
         if settings != *before {
             set_alerts(context, account.id, settings).await?;
@@ -70,6 +74,7 @@ fn shown(id: AccountId, alerts: &Alerts) -> Answer {
         ("Fired", listed(&alerts.fired)),
         ("Dashboard", settings.in_app.to_string()),
         ("Webhooks", settings.webhook.to_string()),
+        ("Mail", settings.email.to_string()),
     ]);
     let document = json!({
         "account_id": id,
@@ -78,6 +83,7 @@ fn shown(id: AccountId, alerts: &Alerts) -> Answer {
         "fired": numbers(&alerts.fired),
         "in_app": settings.in_app,
         "webhook": settings.webhook,
+        "email": settings.email,
     });
     Answer::new(document, text)
 }

@@ -1,9 +1,12 @@
 //! `babysea bench …`
 
+mod routing;
+
 use std::path::Path;
 use std::time::Duration;
 
 use actors::account::{AccountKind, Plan as AccountPlan};
+use actors::id::AccountId;
 use actors::money::Credits;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -55,6 +58,13 @@ pub enum BenchCommand {
     /// in this process too, so that only ratios count.
     #[command(after_help = "Example: babysea bench webhooks --deliveries 20000")]
     Webhooks(WebhooksArgs),
+    /// Compare the order of `fastest` with the static one while providers degrade
+    ///
+    /// Against an emulator on this machine: three providers of one model, of which first the one
+    /// that the static order begins with degrades, then the best one. It measures decisions, not
+    /// speed.
+    #[command(after_help = "Example: babysea bench routing --requests 200 --seed 7")]
+    Routing(routing::RoutingArgs),
 }
 
 /// How many.
@@ -103,6 +113,7 @@ pub fn run(config: &Config, command: &BenchCommand) -> anyhow::Result<Answer> {
             BenchCommand::Submit(arguments) => submit(&directory, arguments).await,
             BenchCommand::Auth(arguments) => auth(&directory, arguments.calls).await,
             BenchCommand::Webhooks(arguments) => webhooks(&directory, arguments).await,
+            BenchCommand::Routing(arguments) => routing::run(&directory, arguments).await,
         }
     });
     // What is left behind is in the way of nobody, and says so by its name.
@@ -140,8 +151,14 @@ async fn webhooks(directory: &Path, arguments: &WebhooksArgs) -> anyhow::Result<
     let report = report?;
     let side = |name: String, side: &bench::webhooks::SideReport| {
         format!(
-            "{name:<16}{:>8.0}/s  ratio {:.2}   at half: p50 {:>7.2} ms  p99 {:>7.2} ms\n",
-            side.per_second, side.ratio, side.at_half.p50_ms, side.at_half.p99_ms
+            "{name:<16}{:>8.0}/s  ratio {:.2}   at half: p50 {:>7.2} ms  p99 {:>7.2} ms   \
+             out of the outbox {:>6.0}/s  ratio {:.2}\n",
+            side.per_second,
+            side.ratio,
+            side.at_half.p50_ms,
+            side.at_half.p99_ms,
+            side.outbox_per_second,
+            side.outbox_ratio
         )
     };
     let text = [
@@ -188,6 +205,10 @@ async fn submit(directory: &Path, arguments: &SubmitArgs) -> anyhow::Result<Answ
 }
 
 async fn wealthy_key(context: &Context) -> anyhow::Result<String> {
+    Ok(wealthy_account(context).await?.1)
+}
+
+async fn wealthy_account(context: &Context) -> anyhow::Result<(AccountId, String)> {
     let account = NewAccount {
         name: "Bench".to_owned(),
         kind: AccountKind::Team,
@@ -197,7 +218,7 @@ async fn wealthy_key(context: &Context) -> anyhow::Result<String> {
     };
     let account = identity::create_account(context, account).await?;
     let key = identity::create_key(context, NewKey::full_access(account.id, "Bench")).await?;
-    Ok(key.plain.expose().to_owned())
+    Ok((account.id, key.plain.expose().to_owned()))
 }
 
 fn text(report: &SubmitReport) -> String {

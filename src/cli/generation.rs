@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::cli::output::{Answer, fields, number, table, time, time_or};
 use crate::cli::parse;
-use crate::config::Config;
 use crate::identity::Context;
 
 #[derive(Debug, Subcommand)]
@@ -26,28 +25,22 @@ pub(crate) enum GenerationCommand {
 }
 
 impl GenerationCommand {
-    pub(crate) async fn run(self, context: &Context, config: &Config) -> anyhow::Result<Answer> {
+    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Answer> {
         let Self::Show { id } = self;
         let generation = context.store.find_any_account(id).await?;
         let generation = generation.context("no such generation")?;
-        let base = config.server.public_url(config.server.listen);
-        Ok(Answer::new(document(&generation, base.as_str()), text(&generation)))
+        Ok(Answer::new(document(&generation), text(&generation)))
     }
 }
 
-fn document(generation: &Generation, base: &str) -> Value {
+fn document(generation: &Generation) -> Value {
     let (outputs, failure, predict_time) = match generation.state() {
         State::Succeeded { outputs, predict_time, .. } => (outputs.as_slice(), None, *predict_time),
         State::Failed { failure, .. } => (&[][..], Some(failure), None),
         State::Pending | State::Processing { .. } | State::Canceled { .. } => (&[][..], None, None),
     };
-    let outputs: Vec<Value> = outputs
-        .iter()
-        .map(|file| {
-            let url = format!("{base}files/{}", file.key);
-            json!({ "key": file.key, "bytes": file.bytes, "url": url })
-        })
-        .collect();
+    let outputs: Vec<Value> =
+        outputs.iter().map(|file| json!({ "key": file.key, "bytes": file.bytes })).collect();
     let attempts: Vec<Value> = generation.attempts().iter().map(attempt_document).collect();
     json!({
         "generation_id": generation.id,
@@ -73,6 +66,7 @@ fn document(generation: &Generation, base: &str) -> Value {
         "completed_at": generation.completed_at().map(time),
         "predict_time_ms": predict_time.map(|time| time.as_millis() as u64),
         "outputs": outputs,
+        "files_removed_at": generation.files_removed_at().map(time),
         "attempts": attempts,
     })
 }
@@ -89,7 +83,12 @@ fn attempt_document(attempt: &Attempt) -> Value {
         "attempt": attempt.number,
         "provider": attempt.provider.as_str(),
         "raw_model_id": attempt.raw_model,
-        "outcome": outcome(attempt),
+        "outcome": attempt.outcome.wire_str(),
+        "decided_by": attempt.decision.source.as_str(),
+        "propensity": attempt.decision.propensity_ppm.map(|ppm| f64::from(ppm) / 1_000_000.0),
+        "estimated_cost": attempt.estimated_cost_microcredits as f64 / 1_000_000.0,
+        "provider_cost": attempt.provider_cost.map(|cost| cost.cost.0 as f64 / 1_000_000.0),
+        "provider_cost_source": attempt.provider_cost.map(|cost| cost.source.as_str()),
         "prediction_id": attempt.job.as_ref().map(|job| job.0.as_str()),
         "submitted_at": time(attempt.submitted_at),
         "deadline_at": time(attempt.deadline_at),
@@ -99,14 +98,12 @@ fn attempt_document(attempt: &Attempt) -> Value {
     })
 }
 
-/// The wire spells it with two l, and only here (`spec/contract.md` 7.3).
-fn outcome(attempt: &Attempt) -> &'static str {
-    match attempt.outcome {
-        AttemptOutcome::Canceled { .. } => "cancelled",
-        AttemptOutcome::Pending
-        | AttemptOutcome::Used { .. }
-        | AttemptOutcome::Failed { .. }
-        | AttemptOutcome::Discarded { .. } => attempt.outcome.as_str(),
+/// Why the generation begins at this provider and, with the first attempt, how likely that was.
+fn decided_by(attempt: &Attempt) -> String {
+    let source = attempt.decision.source.as_str();
+    match attempt.decision.propensity_ppm {
+        Some(ppm) => format!("{source} {:.1} %", f64::from(ppm) / 10_000.0),
+        None => source.to_owned(),
     }
 }
 
@@ -138,6 +135,9 @@ fn text(generation: &Generation) -> String {
             outputs.iter().map(|file| [file.key.clone(), file.bytes.to_string()]).collect();
         text += &table(["OUTPUT", "BYTES"], &rows, "");
         text.push('\n');
+        if let Some(removed_at) = generation.files_removed_at() {
+            text += &format!("Removed at {}\n\n", time(removed_at));
+        }
     }
     let rows: Vec<_> = generation
         .attempts()
@@ -153,7 +153,12 @@ fn text(generation: &Generation) -> String {
             [
                 attempt.number.to_string(),
                 attempt.provider.to_string(),
-                outcome(attempt).to_owned(),
+                attempt.outcome.wire_str().to_owned(),
+                decided_by(attempt),
+                attempt.provider_cost.map_or_else(
+                    || "unknown".to_owned(),
+                    |cost| format!("{:.6}", cost.cost.0 as f64 / 1_000_000.0),
+                ),
                 attempt.job.as_ref().map_or_else(|| "unknown".to_owned(), |job| job.0.clone()),
                 time(attempt.submitted_at),
                 time_or(attempt.outcome.resolved_at(), ""),
@@ -161,6 +166,16 @@ fn text(generation: &Generation) -> String {
             ]
         })
         .collect();
-    let titles = ["ATTEMPT", "PROVIDER", "OUTCOME", "PREDICTION", "SUBMITTED", "RESOLVED", "ERROR"];
+    let titles = [
+        "ATTEMPT",
+        "PROVIDER",
+        "OUTCOME",
+        "DECIDED BY",
+        "COST (USD)",
+        "PREDICTION",
+        "SUBMITTED",
+        "RESOLVED",
+        "ERROR",
+    ];
     text + &table(titles, &rows, "No provider was asked.")
 }

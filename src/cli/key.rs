@@ -119,7 +119,7 @@ impl KeyCommand {
             Self::Rotate { id, grace_hours } => rotate(context, id, grace_hours).await,
             Self::Revoke { id } => {
                 let key = find(context, id).await?;
-                let existed = context.store.revoke_key(key.account_id, id, now).await?;
+                let existed = context.store.revoke_key(key.account_id, id, context.by()).await?;
                 anyhow::ensure!(existed, NO_SUCH_KEY);
                 let text = format!("{} is revoked.", key.prefix);
                 Ok(Answer::new(json!({ "apikey_id": id, "status": "revoked" }), text))
@@ -134,7 +134,8 @@ impl KeyCommand {
             }
             Self::Delete { id } => {
                 let key = find(context, id).await?;
-                anyhow::ensure!(context.store.delete_key(key.account_id, id).await?, NO_SUCH_KEY);
+                let existed = context.store.delete_key(key.account_id, id, context.by()).await?;
+                anyhow::ensure!(existed, NO_SUCH_KEY);
                 let text = format!("{} is deleted.", key.prefix);
                 Ok(Answer::new(json!({ "apikey_id": id, "deleted": true }), text))
             }

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use actors::account::{AccountKind, Plan};
 use actors::api_key::Preset;
-use actors::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId};
+use actors::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId, NotificationId};
 use actors::money::{Credits, MoneyError};
+use actors::ports::deliveries::LogFilter;
 use actors::webhook::EventName;
 use chrono::{DateTime, SubsecRound, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -26,6 +27,10 @@ pub(crate) fn endpoint_id(text: &str) -> Result<EndpointId, &'static str> {
 
 pub(crate) fn delivery_id(text: &str) -> Result<DeliveryId, &'static str> {
     DeliveryId::parse(text).ok_or(ID)
+}
+
+pub(crate) fn notification_id(text: &str) -> Result<NotificationId, &'static str> {
+    NotificationId::parse(text).ok_or(ID)
 }
 
 pub(crate) fn generation_id(text: &str) -> Result<GenerationId, &'static str> {
@@ -75,6 +80,10 @@ pub(crate) fn event() -> impl TypedValueParser<Value = EventName> {
     let names = EventName::ALL.into_iter().filter(|event| event.is_subscribable());
     let names: Vec<&'static str> = names.map(EventName::as_str).collect();
     one_of(names, EventName::parse)
+}
+
+pub(crate) fn log_filter() -> impl TypedValueParser<Value = LogFilter> {
+    one_of(LogFilter::ALL.map(LogFilter::as_str), LogFilter::parse)
 }
 
 /// One of a closed list, which is then shown in the help and in the refusal of anything else.

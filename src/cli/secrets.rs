@@ -48,7 +48,9 @@ async fn rotate(config: &Config, db: &Db) -> anyhow::Result<(u64, String)> {
         key.is_being_replaced(),
         "set `secrets.master_key` to the new key and `secrets.previous_master_key` to the old one"
     );
-    let endpoints = Store::without_writer(db.clone(), &key).reseal().await?;
+    let store = Store::without_writer(db.clone(), &key);
+    store.reseal_mails().await?;
+    let endpoints = store.reseal().await?;
     let fingerprint = key.fingerprint();
     if !in_settings {
         key.end_replacement(data_dir)?;

@@ -205,7 +205,10 @@ impl Reader {
         let text = self.text(key)?;
         let value = parse(&text);
         if value.is_none() {
-            self.problem(key, &format!("must be {expected}, and not {text:?}"));
+            // An address with a user in it may hold a password, which is for nobody's log.
+            let shown =
+                if text.contains('@') { String::new() } else { format!(", and not {text:?}") };
+            self.problem(key, &format!("must be {expected}{shown}"));
         }
         value
     }

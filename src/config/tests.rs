@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use ::providers::name::ProviderName;
+
 use super::*;
 
 fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>> {
@@ -218,7 +220,7 @@ fn a_provider_without_a_key_is_absent_and_its_key_is_not_printed() {
     let addresses: Vec<&str> = providers.addresses().map(url::Url::as_str).collect();
     let cloudflare = "https://api.cloudflare.com/client/v4";
     assert_eq!(addresses, [cloudflare, "http://127.0.0.1:9/fal"]);
-    assert!(providers.replicate.is_none() && providers.runway.is_none());
+    assert!(!providers.asked.contains_key(&ProviderName::Runway));
     assert!(!format!("{providers:?}").contains("s3cret"));
 }
 
@@ -234,4 +236,18 @@ fn a_provider_needs_a_readable_address_and_an_account_where_it_has_one() {
         assert!(problems.contains(part), "{problems}");
     }
     assert!(!problems.contains("s3cret"), "{problems}");
+}
+
+#[test]
+fn a_password_in_an_address_is_not_repeated() {
+    let wrong = "https://user:hunter2@api.example";
+    let environment = [
+        ("BABYSEA__PROVIDER_OPENAI__BASE_URL", wrong),
+        ("BABYSEA__PROVIDER_FAL__KEYS_URL", wrong),
+        ("BABYSEA__SERVER__PUBLIC_URL", wrong),
+        ("BABYSEA__WEBHOOKS__PROXY_URL", wrong),
+    ];
+    let problems = load("", &environment).unwrap_err();
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert!(!problems.join(" ").contains("hunter2"), "{problems:?}");
 }

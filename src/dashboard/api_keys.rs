@@ -18,10 +18,11 @@ use serde::Deserialize;
 use self::dialog::{AddForm, AddIn, Dialog, Errors, GRACE_HOURS};
 use self::row::Row;
 use super::flash::Flash;
+use super::form::Nothing;
 use super::layout::Layout;
 use super::listing::{Column, Empty, ListQuery, Listing, cut};
 use super::nav::Area;
-use super::{Dashboard, live, page, redirect};
+use super::{Dashboard, Nothing, live, page, redirect};
 use crate::auth::session::{CsrfForm, Workspace};
 use crate::error::page::PageError;
 use crate::identity::{self, IdentityError};
@@ -99,7 +100,9 @@ pub(super) async fn create(
     workspace.require(Permission::ManageKeys)?;
     let typed = form.0;
     let made = match typed.read(workspace.account.id) {
-        Ok(new) => identity::create_key(&dashboard.context, new).await.map_err(Errors::of),
+        Ok(new) => identity::create_key(&dashboard.context.of(workspace.person.user.id), new)
+            .await
+            .map_err(Errors::of),
         Err(errors) => Err(Ok(errors)),
     };
     let dialog = match made {
@@ -126,7 +129,8 @@ pub(super) async fn rotate(
         return Err(PageError::BadForm);
     }
     let (account_id, id) = (workspace.account.id, key_id(&path)?);
-    match identity::rotate_key(&dashboard.context, account_id, id, form.0.grace_hours).await {
+    let context = dashboard.context.of(workspace.person.user.id);
+    match identity::rotate_key(&context, account_id, id, form.0.grace_hours).await {
         Ok(rotated) => {
             let dialog = Dialog::Rotated {
                 key: rotated.plain.expose().to_owned(),
@@ -147,8 +151,8 @@ pub(super) async fn revoke(
 ) -> Result<HttpResponse, PageError> {
     workspace.require(Permission::ManageKeys)?;
     let (account_id, id) = (workspace.account.id, key_id(&path)?);
-    let now = dashboard.context.clock.now();
-    if !dashboard.context.store.revoke_key(account_id, id, now).await? {
+    let by = dashboard.context.of(workspace.person.user.id).by();
+    if !dashboard.context.store.revoke_key(account_id, id, by).await? {
         return Err(PageError::NotFound);
     }
     Ok(redirect(&Area::ApiKeys.path(&workspace.slug), Flash::success("API key revoked")))
@@ -162,15 +166,12 @@ pub(super) async fn delete(
 ) -> Result<HttpResponse, PageError> {
     workspace.require(Permission::ManageKeys)?;
     let (account_id, id) = (workspace.account.id, key_id(&path)?);
-    if !dashboard.context.store.delete_key(account_id, id).await? {
+    let by = dashboard.context.of(workspace.person.user.id).by();
+    if !dashboard.context.store.delete_key(account_id, id, by).await? {
         return Err(PageError::NotFound);
     }
     Ok(redirect(&Area::ApiKeys.path(&workspace.slug), Flash::success("API key deleted")))
 }
-
-/// A form that asks for nothing but what it is sent to.
-#[derive(Debug, Deserialize)]
-pub(super) struct Nothing {}
 
 fn key_id(path: &(String, String)) -> Result<ApiKeyId, PageError> {
     ApiKeyId::parse(&path.1).ok_or(PageError::NotFound)

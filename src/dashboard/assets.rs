@@ -4,12 +4,18 @@
 //! Their address contains a hash of all of them. Scripts name each other relatively and so stay
 //! within one version, and browsers may keep them for ever.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::io::Write as _;
 use std::sync::LazyLock;
 
-use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::web::Path;
+use actix_web::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY,
+};
+use actix_web::web::{Bytes, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 use crate::error::page::PageError;
@@ -25,16 +31,34 @@ macro_rules! asset {
 }
 
 /// Every file of `static/` that is served: its name, its type, its bytes.
-const FILES: [(&str, &str, &[u8]); 12] = [
+const FILES: [(&str, &str, &[u8]); 30] = [
     asset!("dashboard.css", CSS),
+    asset!("playground.css", CSS),
     asset!("icons.svg", SVG),
     asset!("favicon.svg", SVG),
     asset!("app.js", SCRIPT),
     asset!("copy.js", SCRIPT),
     asset!("dialogs.js", SCRIPT),
+    asset!("element.js", SCRIPT),
     asset!("live.js", SCRIPT),
     asset!("menus.js", SCRIPT),
+    asset!("playground.js", SCRIPT),
+    asset!("playground-answer.js", SCRIPT),
+    asset!("playground-api.js", SCRIPT),
+    asset!("playground-code.js", SCRIPT),
+    asset!("playground-controls.js", SCRIPT),
+    asset!("playground-estimate.js", SCRIPT),
+    asset!("playground-form.js", SCRIPT),
+    asset!("playground-json.js", SCRIPT),
+    asset!("playground-key.js", SCRIPT),
+    asset!("playground-life.js", SCRIPT),
+    asset!("playground-manage.js", SCRIPT),
+    asset!("playground-models.js", SCRIPT),
+    asset!("playground-outputs.js", SCRIPT),
+    asset!("playground-panes.js", SCRIPT),
+    asset!("playground-schema.js", SCRIPT),
     asset!("regions.js", SCRIPT),
+    asset!("rows.js", SCRIPT),
     asset!("tables.js", SCRIPT),
     asset!("theme.js", SCRIPT),
     asset!("toasts.js", SCRIPT),
@@ -65,15 +89,40 @@ impl fmt::Display for AssetUrl {
     }
 }
 
-pub(super) async fn get_asset(path: Path<(String, String)>) -> Result<HttpResponse, PageError> {
+/// All files as most browsers take them: nothing in them is secret, so their length may say
+/// what it will, and it is a third.
+static ZIPPED: LazyLock<HashMap<&'static str, Bytes>> = LazyLock::new(|| {
+    let zip = |(name, _, bytes): &(&'static str, _, &[u8])| {
+        let mut zipped = GzEncoder::new(Vec::new(), Compression::best());
+        // Writing to memory does not fail; if it did, the file would be sent as it is.
+        zipped.write_all(bytes).ok()?;
+        Some((*name, Bytes::from(zipped.finish().ok()?)))
+    };
+    FILES.iter().filter_map(zip).collect()
+});
+
+pub(super) async fn get_asset(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, PageError> {
     let (version, name) = path.into_inner();
     let found = FILES.iter().find(|(known, ..)| *known == name);
     // A page from before an update must not keep what is new under the old address.
     let (_, kind, bytes) = found.filter(|_| version == *VERSION).ok_or(PageError::NotFound)?;
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    response
         .insert_header((CONTENT_TYPE, *kind))
-        .insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"))
-        .body(*bytes))
+        .insert_header((VARY, "Accept-Encoding"))
+        .insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"));
+    Ok(match ZIPPED.get(name.as_str()).filter(|_| takes_gzip(&request)) {
+        Some(zipped) => response.insert_header((CONTENT_ENCODING, "gzip")).body(zipped.clone()),
+        None => response.body(*bytes),
+    })
+}
+
+fn takes_gzip(request: &HttpRequest) -> bool {
+    let accepted = request.headers().get(ACCEPT_ENCODING).and_then(|it| it.to_str().ok());
+    accepted.is_some_and(|it| it.split(',').any(|coding| coding.trim() == "gzip"))
 }
 
 #[cfg(test)]

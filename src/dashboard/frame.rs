@@ -6,20 +6,37 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    InvalidHeaderValue, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 
 use super::flash::{self, Flash};
-use super::{errors, layout::Head};
+use super::{Dashboard, errors, layout::Head};
 
-/// Scripts and styles are files of ours, nothing is inline, and nobody may frame a page. `blob:`
-/// and `data:` are pictures and films that a script of ours has in memory.
-const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
-     media-src 'self' blob:; connect-src 'self'; form-action 'self'; base-uri 'none'; \
-     frame-ancestors 'none'",
-);
+/// What browsers may do with a page.
+#[derive(Debug, Clone)]
+pub struct Policy(HeaderValue);
+
+impl Policy {
+    /// Scripts and styles are files of ours, nothing is inline, and nobody may frame a page. `blob:`
+    /// and `data:` are pictures and films that a script of ours has in memory; `origin` is where
+    /// links to outputs lead, which may not be the address that a person has typed.
+    ///
+    /// # Errors
+    /// When the origin is none.
+    pub fn with_media_from(origin: &str) -> Result<Self, InvalidHeaderValue> {
+        let policy = format!(
+            "default-src 'none'; script-src 'self'; style-src 'self'; \
+             img-src 'self' {origin} data: blob:; media-src 'self' {origin} blob:; \
+             connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        );
+        HeaderValue::from_str(&policy).map(Self)
+    }
+}
+
+/// Without a dashboard there is nothing to allow.
+const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'");
 const PERMISSIONS: HeaderValue = HeaderValue::from_static(
     "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
 );
@@ -35,8 +52,10 @@ pub(super) async fn frame(
     let head = Head::of(request.request(), "");
     let response = next.call(request).await?.map_into_boxed_body();
     let mut response = errors::explain(response, &head);
+    let dashboard = response.request().app_data::<Data<Dashboard>>();
+    let policy = dashboard.map_or(NOTHING, |dashboard| dashboard.policy.0.clone());
     let headers = response.headers_mut();
-    protect(headers);
+    protect(headers, policy);
     if head.flash.is_some() && is_page(headers) && !sets_flash(headers) {
         // A cookie of ours is a valid header.
         if let Ok(removal) = HeaderValue::from_str(&flash::removal().to_string()) {
@@ -46,9 +65,9 @@ pub(super) async fn frame(
     Ok(response)
 }
 
-fn protect(headers: &mut HeaderMap) {
+fn protect(headers: &mut HeaderMap, policy: HeaderValue) {
     for (name, value) in [
-        (CONTENT_SECURITY_POLICY, POLICY),
+        (CONTENT_SECURITY_POLICY, policy),
         (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (REFERRER_POLICY, SAME_ORIGIN),
         (PERMISSIONS_POLICY, PERMISSIONS),

@@ -8,7 +8,7 @@ use actors::member::Membership;
 use super::flash::Flash;
 use super::nav::{self, Area, NavGroup};
 use super::theme::Theme;
-use crate::auth::session::{SignedIn, Workspace};
+use crate::auth::session::{SignedIn, UNREAD_MAX, Workspace};
 
 /// What every page has.
 #[derive(Debug, Clone)]
@@ -48,10 +48,28 @@ pub(super) struct Layout {
     /// Where else this person may go.
     pub(super) switcher: Vec<Place>,
     pub(super) person: Person,
+    /// What the place has to tell.
+    pub(super) bell: Option<Bell>,
     /// For the forms of the frame itself.
     pub(super) csrf: String,
     /// Without anything around it: a table on a page of its own.
     pub(super) full: bool,
+}
+
+/// The way to the notifications, and how many are not read.
+#[derive(Debug)]
+pub(super) struct Bell {
+    pub(super) href: String,
+    pub(super) unread: u64,
+    pub(super) is_here: bool,
+}
+
+impl Bell {
+    /// The number as it is shown.
+    pub(super) fn count(&self) -> String {
+        let max = u64::from(UNREAD_MAX);
+        if self.unread < max { self.unread.to_string() } else { format!("{}+", max - 1) }
+    }
 }
 
 /// A line of the switcher.
@@ -73,7 +91,7 @@ pub(super) struct Person {
 impl Layout {
     /// Around a page of a workspace.
     pub(super) fn workspace(request: &HttpRequest, workspace: &Workspace, area: Area) -> Self {
-        let Workspace { person, account, slug, role: _, memberships } = workspace;
+        let Workspace { person, account, slug, role: _, memberships, unread } = workspace;
         let is_team = account.kind == AccountKind::Team;
         Self {
             head: Head::of(request, area.label()),
@@ -83,6 +101,11 @@ impl Layout {
             nav: nav::workspace(request, slug, is_team, area),
             switcher: places(request, memberships, Some(slug)),
             person: Person::of(person),
+            bell: Some(Bell {
+                href: Area::Notifications.path(slug),
+                unread: *unread,
+                is_here: area == Area::Notifications,
+            }),
             csrf: person.csrf().to_owned(),
             full: false,
         }

@@ -143,13 +143,12 @@ pub(super) async fn show(
     let (model, providers) = found.ok_or(PageError::NotFound)?;
     let fields = model_fields::describe(model);
     let layout = Layout::workspace(&request, &workspace, Area::Models);
-    let rules = model.rules.iter().map(|rule| format!("{} {}.", rule.needs, rule.demand()));
     page(&ModelPage {
         layout: layout.titled(&model.identifier),
         row: Row::of(model, providers),
         tiers: row::tiers(model),
         is_placeholder: model.price_source == PriceSource::Placeholder,
-        rules: rules.collect(),
+        rules: model_fields::rules(model),
         example: schema::example(model, &fields, &dashboard.url),
         schema: serde_json::to_string_pretty(&fields).map_err(PageError::internal)?,
         fields: fields.into_iter().map(|(name, it)| Field::of(name, &it)).collect(),

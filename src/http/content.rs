@@ -35,7 +35,8 @@ pub(super) async fn list_generations(
     let account_id = caller.key.account_id;
     let total = state.generations.count(account_id).await?;
     let found = state.generations.list(account_id, page.offset, page.limit).await?;
-    let records: Vec<Value> = found.iter().map(|generation| show(&state, generation)).collect();
+    let show = |generation| show(&state, caller.plan, generation);
+    let records: Vec<Value> = found.iter().map(show).collect();
     let data = json!({ "generations": records });
     Ok(Success::new("Generations retrieved successfully", data).page(page, total))
 }

@@ -2,7 +2,8 @@
 //!
 //! A life only moves forward, so its events follow from the record, and their ids with them:
 //! 1 it was accepted, 2 a provider took it, 3 it ended. Nothing is kept for those who come late
-//! or come back: they are told what they have not heard.
+//! or come back: they are told what they have not heard. Attempts, for who asks for them, have no
+//! ids: whoever comes back hears what each has come to.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,24 +12,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Bytes, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
+use actors::attempt::Attempt;
+use actors::account::Plan;
 use actors::generation::Generation;
 use actors::id::{AccountId, GenerationId};
 use actors::watchers::{Wake, Watcher};
 use actors::webhook::EventName;
 use chrono::{DateTime, Utc};
 use futures_util::stream;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::AppState;
 use super::envelope::timestamp;
 use super::generations::{read_id, show};
-use super::openapi::parameters::{GenerationPath, LastEventId};
+use super::openapi::parameters::{EventsQuery, GenerationPath, LastEventId};
 use super::openapi::schemas::generation::EventSchema;
 use crate::auth::{Authorized, GenerationRead};
-use crate::error::{ApiError, ErrorCode};
+use crate::error::{ApiError, ErrorCode, ProviderError};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// nginx would else keep events until it has a page of them.
@@ -111,7 +115,7 @@ impl Drop for Room {
     tag = "generations",
     summary = "Watch a generation",
     description = "Events are numbered within a life, so a stream can be resumed.",
-    params(GenerationPath, LastEventId),
+    params(GenerationPath, EventsQuery, LastEventId),
     responses(
         (
             status = 200,
@@ -127,6 +131,7 @@ pub(super) async fn watch_generation(
     caller: Authorized<GenerationRead>,
     state: Data<AppState>,
     id: Path<String>,
+    asked: Option<Query<EventsIn>>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (account_id, id) = (caller.key.account_id, read_id(&state, &id));
@@ -143,8 +148,10 @@ pub(super) async fn watch_generation(
     let events = Events {
         watcher,
         account_id,
+        plan: caller.plan,
         id,
         sent,
+        attempts: asked.is_some_and(|asked| asked.attempts).then(Vec::new),
         first: Some(generation),
         over: false,
         beat_at: Instant::now() + state.streams.limits.heartbeat,
@@ -156,6 +163,13 @@ pub(super) async fn watch_generation(
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((ACCEL_BUFFERING, "no"))
         .streaming(stream::unfold(events, Events::next)))
+}
+
+/// What cannot be read is ignored.
+#[derive(Debug, Deserialize)]
+pub(super) struct EventsIn {
+    #[serde(default)]
+    attempts: bool,
 }
 
 /// What a client that comes back has heard last; nothing, when it is no id of ours.
@@ -170,9 +184,13 @@ struct Events {
     state: Data<AppState>,
     watcher: Watcher,
     account_id: AccountId,
+    /// That of the account when the stream was opened.
+    plan: Plan,
     id: GenerationId,
     /// The id of the last event that the client has heard.
     sent: u8,
+    /// What each attempt had come to when it was told; `None` for a client that does not ask.
+    attempts: Option<Vec<Value>>,
     /// What the first look saw, until it has been told.
     first: Option<Generation>,
     /// Whether everything has been told.
@@ -214,7 +232,11 @@ impl Events {
     /// What the client has not heard yet.
     fn tell(&mut self, generation: &Generation) -> String {
         let mut text = String::new();
+        let mut attempts = self.tell_attempts(generation);
         for (id, name, at) in life(generation).filter(|(id, ..)| *id > self.sent) {
+            if id > 1 {
+                text.push_str(&std::mem::take(&mut attempts));
+            }
             let status = match id {
                 1 => "pending",
                 2 => "processing",
@@ -226,14 +248,43 @@ impl Events {
                 "timestamp": timestamp(at),
             });
             if id == END {
-                data["generation"] = show(&self.state, generation);
+                data["generation"] = show(&self.state, self.plan, generation);
             }
             text.push_str(&format!("id: {id}\nevent: {name}\ndata: {data}\n\n"));
         }
+        text.push_str(&attempts);
         self.over = generation.status().is_terminal();
         self.sent = life(generation).map(|(id, ..)| id).max().unwrap_or(0).max(self.sent);
         text
     }
+
+    /// The attempts that have come to something else than the client has heard.
+    fn tell_attempts(&mut self, generation: &Generation) -> String {
+        let Some(told) = &mut self.attempts else { return String::new() };
+        let id = generation.id;
+        let now: Vec<Value> = generation.attempts().iter().map(|it| attempt(id, it)).collect();
+        let news = now.iter().enumerate().filter(|(index, data)| told.get(*index) != Some(*data));
+        let event = |(_, data): (usize, &Value)| format!("event: generation.attempt\ndata: {data}\n\n");
+        let text = news.map(event).collect();
+        *told = now;
+        text
+    }
+}
+
+/// An attempt as its event tells it, named as in `spec/contract.md` 7.3.
+fn attempt(id: GenerationId, attempt: &Attempt) -> Value {
+    let mut data = json!({
+        "generation_id": id,
+        "attempt_order": attempt.number,
+        "provider": attempt.provider.as_str(),
+        "outcome": attempt.outcome.wire_str(),
+        "submitted_at": timestamp(attempt.submitted_at),
+        "resolved_at": attempt.outcome.resolved_at().map(timestamp),
+    });
+    if let Some(error) = ProviderError::of(attempt) {
+        data["error"] = error.to_json();
+    }
+    data
 }
 
 /// The events of a life so far: id, name, time.

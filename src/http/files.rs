@@ -1,20 +1,26 @@
-//! Outputs. The URL is unguessable and is all that is needed, so that it can be put into a
-//! page (`spec/contract.md` 7.4).
+//! Outputs. The URL is signed and is all that is needed, so that it can be put into a page
+//! (`spec/contract.md` 7.4); it expires when the file is not kept any more.
+//!
+//! They pass through this server, also from a bucket: the bucket stays private and may be in a
+//! private network, and a link looks, expires and is refused in one way.
 
 use std::io;
+use std::time::Duration;
 
 use actix_web::body::SizedStream;
-use actix_web::http::Method;
 use actix_web::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
     CONTENT_TYPE, RANGE, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{Bytes, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
+use actors::file_urls::LinkRefusal;
 use futures_util::{StreamExt, stream};
 use object_store::path::Path as ObjectPath;
 use object_store::{GetOptions, GetRange, GetResult};
 use providers::OutputFormat;
+use serde::Deserialize;
 
 use super::AppState;
 use crate::error::{ApiError, ErrorCode};
@@ -25,10 +31,16 @@ const KEY_BYTES_MAX: usize = 512;
 pub(super) async fn get_file(
     state: Data<AppState>,
     key: Path<String>,
+    link: Option<Query<LinkIn>>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let not_found = || ApiError::new(ErrorCode::RouteNotFound);
     let (path, format) = read_key(&key).ok_or_else(not_found)?;
+    let link = link.map(Query::into_inner).unwrap_or_default();
+    let left = match state.files.check(&key, link.expires, &link.signature, state.clock.now()) {
+        Ok(left) => left,
+        Err(refusal) => return Ok(refuse(refusal)),
+    };
     let range = request.headers().get(RANGE).and_then(|it| it.to_str().ok()).and_then(read_range);
     let head = request.method() == Method::HEAD;
     let options = GetOptions { range: range.clone(), head, ..GetOptions::default() };
@@ -42,13 +54,35 @@ pub(super) async fn get_file(
         found => found,
     };
     match found {
-        Ok(found) => Ok(answer(found, format, head)),
+        Ok(found) => Ok(answer(found, format, left, head)),
         Err(object_store::Error::NotFound { .. }) => Err(not_found()),
         Err(error) => Err(ApiError::new(ErrorCode::StorageError).because(error)),
     }
 }
 
-fn answer(found: GetResult, format: OutputFormat, head: bool) -> HttpResponse {
+/// What follows the key; without it nothing is signed.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct LinkIn {
+    /// Seconds since 1970.
+    expires: i64,
+    signature: String,
+}
+
+/// For people: whoever follows a link is no client of the API.
+fn refuse(refusal: LinkRefusal) -> HttpResponse {
+    let status = match refusal {
+        LinkRefusal::Forged => StatusCode::FORBIDDEN,
+        LinkRefusal::Expired => StatusCode::GONE,
+    };
+    HttpResponse::build(status)
+        .insert_header((CONTENT_TYPE, "text/plain; charset=utf-8"))
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(format!("{refusal}\n"))
+}
+
+/// `left` is how long the link is still good.
+fn answer(found: GetResult, format: OutputFormat, left: Duration, head: bool) -> HttpResponse {
     let (size, range) = (found.meta.size, found.range.clone());
     let length = range.end.saturating_sub(range.start);
     let mut response = HttpResponse::Ok();
@@ -64,9 +98,9 @@ fn answer(found: GetResult, format: OutputFormat, head: bool) -> HttpResponse {
         .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"))
         .insert_header((CONTENT_DISPOSITION, "inline"))
         .insert_header((ACCEPT_RANGES, "bytes"))
-        // A key is never used for other bytes; but files are deleted, and nobody else's memory
-        // should keep them long.
-        .insert_header((CACHE_CONTROL, "private, max-age=3600, immutable"));
+        // A key is never used for other bytes, and nobody's memory should keep them for longer
+        // than we do.
+        .insert_header((CACHE_CONTROL, format!("private, max-age={}, immutable", left.as_secs())));
     if head {
         // The length of what GET would send, and nothing of it.
         return response.body(SizedStream::new(size, stream::empty::<io::Result<Bytes>>()));

@@ -2,6 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path, Payload};
+use actors::account::Plan;
 use actors::api_key::ApiKey;
 use actors::batch::AcceptRefusal;
 use actors::catalogue::Model;
@@ -24,7 +25,7 @@ use super::openapi::parameters::{GenerationPath, IdempotencyHeader, ModelPath, P
 use super::openapi::schemas::generation::{CreatedSchema, GenerationSchema, RequestSchema};
 use super::record::{provider_order, record};
 use super::waiting::{PREFERENCE_APPLIED, Wait};
-use super::{AppState, body, idempotency, input_files};
+use super::{AppState, body, idempotency, input_files, moderation};
 use crate::auth::{Authorized, GenerationDelete, GenerationRead, GenerationWrite};
 use crate::error::{ApiError, ErrorCode};
 use crate::rate_limit::TakenRequest;
@@ -80,6 +81,7 @@ pub(super) async fn create_video_generation(
 struct Asked<'a> {
     state: &'a AppState,
     key: &'a ApiKey,
+    plan: Plan,
     taken: &'a TakenRequest,
     request: &'a HttpRequest,
     at: DateTime<Utc>,
@@ -91,7 +93,14 @@ impl<'a> Asked<'a> {
         state: &'a AppState,
         request: &'a HttpRequest,
     ) -> Self {
-        Self { state, key: &caller.key, taken: &caller.taken, request, at: caller.at }
+        Self {
+            state,
+            key: &caller.key,
+            plan: caller.plan,
+            taken: &caller.taken,
+            request,
+            at: caller.at,
+        }
     }
 }
 
@@ -118,6 +127,7 @@ async fn create_generation(
     let input = routed(state, model, input)?;
     let permit = taken.take_generation(state.clock.now())?;
     input_files::check(state, key.account_id, &input).await?;
+    moderation::check(state, key.account_id, &model.identifier, &input).await?;
     let new = new_generation(asked, model, input, claim.clone())?;
     let generation = match (state.engine.submit(new).await, &claim) {
         (Err(SubmitError::Refused(AcceptRefusal::Claimed(record))), Some(claim)) => {
@@ -148,7 +158,7 @@ async fn answer(
     generation: &Generation,
     wait: Option<Wait>,
 ) -> Result<Prepared, ApiError> {
-    let Asked { state, request, .. } = asked;
+    let Asked { state, plan, request, .. } = asked;
     let ordinary = created(generation).and_then(|data| prepare(request, &data));
     if let Some(claim) = claim.clone() {
         idempotency::conclude(state, claim, generation, &ordinary).await;
@@ -160,7 +170,7 @@ async fn answer(
     let Some(ended) = wait.for_end(state, generation).await else {
         return Ok(ordinary.header(PREFERENCE_APPLIED, applied));
     };
-    let finished = Success::new("Generation finished", show(state, &ended)).prepare(request);
+    let finished = Success::new("Generation finished", show(state, plan, &ended)).prepare(request);
     if let Some(claim) = claim {
         idempotency::conclude(state, claim, &ended, &finished).await;
     }
@@ -300,14 +310,14 @@ pub(super) async fn get_generation(
     let id = read_id(&state, &id);
     let found = state.generations.find(caller.key.account_id, id).await?;
     let generation = found.ok_or_else(|| ApiError::new(ErrorCode::GenerationNotFound))?;
-    Ok(Success::new("Generation retrieved successfully", show(&state, &generation)))
+    Ok(Success::new("Generation retrieved successfully", show(&state, caller.plan, &generation)))
 }
 
-/// The record of a generation, as everybody is shown it.
-pub(super) fn show(state: &AppState, generation: &Generation) -> Value {
+/// The record of a generation, as everybody of its account is shown it.
+pub(super) fn show(state: &AppState, plan: Plan, generation: &Generation) -> Value {
     let model = state.catalogue.find(&generation.model);
     let has_last_frame = model.is_some_and(|model| model.last_frame);
-    record(generation, &state.files, has_last_frame)
+    record(generation, &state.files.of(generation, plan), has_last_frame)
 }
 
 /// `spec/contract.md` 1.10.

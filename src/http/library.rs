@@ -111,11 +111,7 @@ fn model_out(model: &Model, providers: &[ProviderName]) -> ModelOut {
         specific_schema: model.specific_schema().into_iter().map(str::to_owned).collect(),
         model_price_source: model.price_source.as_str(),
         model_fields: model_fields::describe(model),
-        model_rules: model
-            .rules
-            .iter()
-            .map(|it| format!("{} {}.", it.needs, it.demand()))
-            .collect(),
+        model_rules: model_fields::rules(model),
     }
 }
 

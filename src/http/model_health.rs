@@ -1,10 +1,9 @@
 //! `GET /v1/health/inference/models`: which providers can be asked for which model. One that this
-//! server does not have, or that is degraded, cannot.
+//! server does not have, or that fails at this model, cannot.
 
 use actix_web::web::Data;
 use actors::catalogue::{Model, Offer};
 use actors::pricing::Rates;
-use actors::provider_health::HealthStatus;
 use providers::name::ProviderName;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -55,12 +54,12 @@ pub(super) async fn get_model_health(
     caller: Authorized<HealthRead>,
     state: Data<AppState>,
 ) -> Success<ModelHealthOut> {
-    let serves = |provider: &ProviderName| {
-        state.provider_health.report(*provider, caller.at).status != HealthStatus::Degraded
-    };
     let mut healthy = true;
     let mut models = Vec::new();
     for (model, here) in state.offering.models() {
+        let serves = |provider: &ProviderName| {
+            state.router.is_available(&model.identifier, *provider, caller.at)
+        };
         let available: Vec<ProviderName> = here.iter().copied().filter(serves).collect();
         healthy &= !available.is_empty();
         models.push(model_out(model, &available));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use actix_web::web::Data;
+use actors::offering::Service;
 use actors::provider_health::HealthStatus;
 use chrono::{DateTime, Utc};
 use providers::name::ProviderName;
@@ -33,8 +34,10 @@ struct ProviderOut {
     #[schema(minimum = 0, maximum = 1)]
     failure_rate: f64,
     window: WindowOut,
-    /// Ours: whether this server can ask it at all.
+    /// Ours: whether this server can ask it at all. Without a credential it cannot.
     configured: bool,
+    /// Ours: whether it is the emulator in this process that answers under this name.
+    emulated: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -72,7 +75,8 @@ pub(super) async fn get_provider_health(
 }
 
 fn provider(state: &AppState, name: ProviderName, now: DateTime<Utc>) -> ProviderOut {
-    let report = state.provider_health.report(name, now);
+    let report = state.router.health(name, now);
+    let service = state.offering.service(name);
     let total_attempts = report.attempts();
     let failure_rate = match total_attempts {
         0 => 0.0,
@@ -87,8 +91,9 @@ fn provider(state: &AppState, name: ProviderName, now: DateTime<Utc>) -> Provide
             total_attempts,
             failures: report.failures,
             successes: report.successes,
-            duration_seconds: state.provider_health.rules().window.as_secs(),
+            duration_seconds: state.router.rules().breaker.window.as_secs(),
         },
         configured: state.configured_providers.contains(&name),
+        emulated: !name.is_sandbox() && service == Some(Service::Simulated),
     }
 }

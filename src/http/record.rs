@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use actors::generation::{Generation, State};
-use actors::webhook::FileUrls;
 use chrono::{DateTime, Utc};
 use providers::MediaKind;
 use serde_json::{Map, Value, json};
@@ -13,18 +12,23 @@ use serde_json::{Map, Value, json};
 use super::envelope::timestamp;
 use crate::decimal::seconds;
 
-/// The record. `has_last_frame` says whether the model can be given a closing picture: its
-/// field is then shown even when it was not.
-pub(super) fn record(generation: &Generation, files: &FileUrls, has_last_frame: bool) -> Value {
+/// The record. `files` are the URLs of its outputs. `has_last_frame` says whether the model can be
+/// given a closing picture: its field is then shown even when it was not.
+pub(super) fn record(generation: &Generation, files: &[String], has_last_frame: bool) -> Value {
     let mut record = Map::new();
     identity(generation, &mut record);
     inputs(generation, has_last_frame, &mut record);
-    outputs(generation, files, &mut record);
+    // Null while there are none, and when they are gone (`spec/contract.md` B.3).
+    let files = (!files.is_empty()).then_some(files);
+    put(&mut record, "generation_output_file", json!(files));
     timing(generation, &mut record);
     video(generation, &mut record);
     if let State::Failed { failure, .. } = generation.state() {
         put(&mut record, "generation_error", json!(failure.message));
         put(&mut record, "generation_error_code", json!(failure.code.wire_code()));
+    }
+    if generation.files_removed_at().is_some() {
+        put(&mut record, "generation_removed", json!(true));
     }
     Value::Object(record)
 }
@@ -63,19 +67,6 @@ fn inputs(generation: &Generation, has_last_frame: bool, record: &mut Map<String
     for (field, value) in &input.options {
         put(record, field, value.clone());
     }
-}
-
-fn outputs(generation: &Generation, files: &FileUrls, record: &mut Map<String, Value>) {
-    let urls: Option<Vec<String>> = match generation.state() {
-        State::Succeeded { outputs, .. } => {
-            Some(outputs.iter().map(|file| files.url(&file.key)).collect())
-        }
-        State::Pending
-        | State::Processing { .. }
-        | State::Failed { .. }
-        | State::Canceled { .. } => None,
-    };
-    put(record, "generation_output_file", json!(urls));
 }
 
 fn timing(generation: &Generation, record: &mut Map<String, Value>) {

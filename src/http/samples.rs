@@ -6,13 +6,15 @@ use std::time::Duration;
 use actors::account::{Account, AccountKind, Plan};
 use actors::catalogue::PriceSource;
 use actors::failure::{Failure, FailureCode};
+use actors::file_urls::FileUrls;
 use actors::generation::{
     AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, StoredFile,
 };
 use actors::id::{AccountId, GenerationId};
-use actors::input::Input;
+use actors::input::{Input, Route};
 use actors::logged_request::RequestCounts;
 use actors::money::Credits;
+use actors::retention::Retention;
 use actors::usage::{EndpointUsage, ProviderUsage, Usage};
 use chrono::{DateTime, TimeDelta, Utc};
 use providers::name::ProviderName;
@@ -39,6 +41,7 @@ pub(crate) fn account() -> Account {
         kind: AccountKind::Team,
         plan: Plan::Pro,
         email: Some("ops@paperlab.example".to_owned()),
+        failover_on_moderation: false,
         balance: Credits::parse("4.100").unwrap(),
         created_at: "2026-05-19T17:40:00Z".parse().unwrap(),
     }
@@ -89,6 +92,7 @@ fn input() -> Input {
         options: Map::from_iter([("generation_seed".to_owned(), Value::Null)]),
         provider_order: vec![ProviderName::Fal, ProviderName::Replicate, ProviderName::Cloudflare],
         requested_order: None,
+        route: Route::default(),
     }
 }
 
@@ -118,6 +122,7 @@ fn asked(generation: &mut Generation, provider: ProviderName, milliseconds: i64)
         correlation: CORRELATION,
         provider,
         raw_model: "m".to_owned(),
+        cost: None,
         at: at(milliseconds),
         deadline_at: at(60_000),
     };
@@ -126,7 +131,7 @@ fn asked(generation: &mut Generation, provider: ProviderName, milliseconds: i64)
 
 fn accepted(mut generation: Generation) -> Generation {
     let job = JobRef("pj-5520ce1b".to_owned());
-    generation.apply(Event::Accepted { attempt: 1, job, at: at(262) }).unwrap();
+    generation.apply(Event::Accepted { attempt: 1, job, cost: None, at: at(262) }).unwrap();
     generation
 }
 
@@ -145,9 +150,23 @@ pub(crate) fn succeeded() -> Generation {
     let mut generation = processing();
     let outputs = vec![StoredFile { key: "us/b7d2f0a4/0.webp".to_owned(), bytes: 9 }];
     let predict_time = Some(Duration::from_micros(1_912_499));
-    let completed = Event::Completed { attempt: 1, outputs, predict_time, at: at(2645) };
+    let completed =
+        Event::Completed { attempt: 1, outputs, predict_time, cost: None, at: at(2645) };
     generation.apply(completed).unwrap();
     generation
+}
+
+/// Its files are not kept any more.
+pub(crate) fn removed() -> Generation {
+    let mut generation = succeeded();
+    generation.apply(Event::FilesRemoved { at: at(90_000_000) }).unwrap();
+    generation
+}
+
+/// What makes URLs.
+pub(crate) fn file_urls() -> FileUrls {
+    let retention = Retention { files_max: TimeDelta::MAX, records_max: TimeDelta::MAX };
+    FileUrls::new("https://files.example.net".to_owned(), &[7; 32], retention)
 }
 
 pub(crate) fn canceled() -> Generation {

@@ -8,8 +8,6 @@ use url::Url;
 
 use super::*;
 use crate::address_guard::Policy;
-use crate::auth::fakes::purpose_key;
-use crate::secrets::Purpose;
 
 const BYTES_MAX: u64 = 40 << 20;
 
@@ -38,8 +36,7 @@ fn outputs(trusted: &[&Url]) -> (Outputs, Arc<InMemory>) {
     let objects = Arc::new(InMemory::new());
     let trusted = trusted.iter().map(|url| (*url).clone());
     let downloads = Downloads::new(Policy::FILE, trusted, BYTES_MAX).unwrap();
-    let key = purpose_key(Purpose::OutputFolders);
-    (Outputs::new(Arc::clone(&objects) as _, key, downloads), objects)
+    (Outputs::new(Arc::clone(&objects) as _, downloads), objects)
 }
 
 fn picture(format: ImageFormat) -> Vec<u8> {
@@ -155,9 +152,8 @@ async fn private_addresses_are_not_called_unless_an_operator_named_them() {
 #[tokio::test]
 async fn a_folder_is_removed_with_what_was_never_finished_and_others_stay() {
     let directory = tempfile::tempdir().unwrap();
-    let key = purpose_key(Purpose::OutputFolders);
     let downloads = Downloads::new(Policy::FILE, [], BYTES_MAX).unwrap();
-    let outputs = Outputs::local(directory.path(), key, downloads).unwrap();
+    let outputs = Outputs::local(directory.path(), downloads).unwrap();
     let account = AccountId(uuid::Uuid::from_u128(1));
     let folder = |id| outputs.folder(account, GenerationId(uuid::Uuid::from_u128(id)));
     for key in ["0.png", "1.png"].map(|name| format!("{}/{name}", folder(1))) {

@@ -17,7 +17,7 @@ use crate::store::ledger::{EntryRow, KeyOfGrant};
 use crate::store::rowset::{AccountKey, Id, Kind, SetStatement, Time};
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
-use crate::store::{Store, alerts, database, is_unique_violation, keys, ledger, on};
+use crate::store::{BeginWrite, Store, alerts, database, is_unique_violation, keys, ledger, on};
 
 /// Writes a new account with its balance.
 static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -28,21 +28,29 @@ static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
             ("kind", Kind::Text),
             ("plan", Kind::Text),
             ("email", Kind::Text),
+            ("failover_on_moderation", Kind::Bool),
             ("balance_millicredits", Kind::Int),
             ("ledger_seq", Kind::Int),
             ("created_at", Kind::Time),
         ],
         "INSERT INTO accounts (
-             id, name, kind, plan, email, balance_millicredits, ledger_seq, created_at)
-         SELECT id, name, kind, plan, email, balance_millicredits, ledger_seq, created_at
+             id, name, kind, plan, email, failover_on_moderation, balance_millicredits, ledger_seq,
+             created_at)
+         SELECT
+             id, name, kind, plan, email, failover_on_moderation, balance_millicredits, ledger_seq,
+             created_at
          FROM {rows} AS r",
     )
 });
 
-const FIND: &str = "SELECT * FROM accounts WHERE id = $1";
+const FIND: &str = "SELECT * FROM accounts WHERE id = $1 AND deleted_at IS NULL";
 
 /// Ids are made in time order, so this is oldest first. The nil id is before every other.
-const LIST: &str = "SELECT * FROM accounts WHERE id > $1 ORDER BY id LIMIT $2";
+const LIST: &str = "SELECT * FROM accounts WHERE id > $1 AND deleted_at IS NULL
+     ORDER BY id LIMIT $2";
+
+const SET_FAILOVER_ON_MODERATION: &str =
+    "UPDATE accounts SET failover_on_moderation = $2 WHERE id = $1";
 
 const ANY: &str = "SELECT EXISTS (SELECT 1 FROM accounts)";
 
@@ -117,6 +125,20 @@ impl AccountStore for Store {
         }
     }
 
+    async fn set_failover_on_moderation(
+        &self,
+        id: AccountId,
+        allowed: bool,
+    ) -> Result<bool, StoreError> {
+        on!(&self.db, pool => {
+            let mut transaction = pool.begin_write().await.map_err(database)?;
+            let update = sqlx::query(SET_FAILOVER_ON_MODERATION).bind(id.0).bind(allowed);
+            let changed = update.execute(&mut *transaction).await.map_err(database)?;
+            transaction.commit().await.map_err(database)?;
+            Ok(changed.rows_affected() == 1)
+        })
+    }
+
     async fn list_entries(
         &self,
         account_id: AccountId,
@@ -145,7 +167,7 @@ impl Store {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let account = [AccountKey::new(account_id)];
         let found: Vec<StandingRow> = transaction.fetch(&standings::LOAD, &account).await?;
-        let Some(found) = found.into_iter().next() else {
+        let Some(found) = found.into_iter().find(StandingRow::is_live) else {
             return Ok(Err(GrantRefusal::UnknownAccount));
         };
         let used: Vec<EntryRow> =
@@ -193,7 +215,7 @@ fn granted(
 /// Whether there is an account, with the answer staying true until the transaction ends.
 async fn any_for_good(transaction: &mut WriteTransaction<'_>) -> Result<bool, sqlx::Error> {
     match transaction {
-        WriteTransaction::Sqlite(transaction) => {
+        WriteTransaction::Sqlite(transaction, _) => {
             sqlx::query_scalar(ANY).fetch_one(&mut **transaction).await
         }
         WriteTransaction::Postgres(transaction) => {
@@ -203,7 +225,8 @@ async fn any_for_good(transaction: &mut WriteTransaction<'_>) -> Result<bool, sq
     }
 }
 
-async fn insert(
+/// Writes a new account with its first grant as part of a unit.
+pub(crate) async fn insert(
     transaction: &mut WriteTransaction<'_>,
     account: Account,
     grant: Option<Grant>,
@@ -229,6 +252,7 @@ pub(crate) struct AccountRow {
     kind: String,
     plan: String,
     email: Option<String>,
+    failover_on_moderation: bool,
     balance_millicredits: i64,
     created_at: DateTime<Utc>,
 }
@@ -245,6 +269,7 @@ impl TryFrom<AccountRow> for Account {
             balance: Credits::from_balance(row.balance_millicredits).map_err(|_| corrupt())?,
             name: row.name,
             email: row.email,
+            failover_on_moderation: row.failover_on_moderation,
             created_at: row.created_at,
         })
     }
@@ -258,6 +283,7 @@ struct AccountOut<'a> {
     kind: &'static str,
     plan: &'static str,
     email: Option<&'a str>,
+    failover_on_moderation: bool,
     balance_millicredits: i64,
     ledger_seq: i64,
     created_at: Time,
@@ -270,6 +296,7 @@ fn account_out(account: &Account, ledger_seq: i64) -> AccountOut<'_> {
         kind: account.kind.as_str(),
         plan: account.plan.as_str(),
         email: account.email.as_deref(),
+        failover_on_moderation: account.failover_on_moderation,
         balance_millicredits: account.balance.thousandths(),
         ledger_seq,
         created_at: Time(account.created_at),

@@ -32,18 +32,20 @@ pub(crate) static UPSERT: LazyLock<SetStatement> = LazyLock::new(|| {
             ("thresholds", Kind::Json),
             ("in_app", Kind::Bool),
             ("webhook", Kind::Bool),
+            ("email", Kind::Bool),
             ("fired", Kind::Json),
             ("told_at", Kind::Time),
         ],
         "INSERT INTO credit_alerts (
-             account_id, enabled, thresholds, in_app, webhook, fired, told_at)
-         SELECT account_id, enabled, thresholds, in_app, webhook, fired, told_at
+             account_id, enabled, thresholds, in_app, webhook, email, fired, told_at)
+         SELECT account_id, enabled, thresholds, in_app, webhook, email, fired, told_at
          FROM {rows} AS r WHERE TRUE
          ON CONFLICT (account_id) DO UPDATE SET
              enabled = excluded.enabled,
              thresholds = excluded.thresholds,
              in_app = excluded.in_app,
              webhook = excluded.webhook,
+             email = excluded.email,
              fired = excluded.fired,
              told_at = excluded.told_at",
     )
@@ -87,6 +89,7 @@ pub(crate) struct AlertsRow {
     thresholds: Json<Vec<i64>>,
     in_app: bool,
     webhook: bool,
+    email: bool,
     fired: Json<Vec<i64>>,
     told_at: Option<DateTime<Utc>>,
 }
@@ -106,6 +109,7 @@ impl TryFrom<AlertsRow> for Alerts {
                 thresholds: credits(row.thresholds.0)?,
                 in_app: row.in_app,
                 webhook: row.webhook,
+                email: row.email,
             },
             fired: credits(row.fired.0)?,
             told_at: row.told_at,
@@ -121,6 +125,7 @@ pub(crate) struct AlertsOut {
     thresholds: Vec<i64>,
     in_app: bool,
     webhook: bool,
+    email: bool,
     fired: Vec<i64>,
     told_at: Option<Time>,
 }
@@ -140,6 +145,7 @@ pub(crate) fn alerts_out(account_id: AccountId, alerts: &Alerts) -> AlertsOut {
         thresholds: thousandths(&alerts.settings.thresholds),
         in_app: alerts.settings.in_app,
         webhook: alerts.settings.webhook,
+        email: alerts.settings.email,
         fired: thousandths(&alerts.fired),
         told_at: alerts.told_at.map(Time),
     }

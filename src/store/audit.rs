@@ -95,7 +95,7 @@ macro_rules! examine {
 /// The database could not be read. What is wrong in it is no error but a finding.
 pub async fn audit(store: &Store, tries_max: u32) -> Result<AuditReport, StoreError> {
     let report = match &store.db {
-        Db::Sqlite(pool) => audit_sqlite(pool, tries_max).await,
+        Db::Sqlite(pool, _) => audit_sqlite(pool, tries_max).await,
         Db::Postgres(pool) => audit_postgres(pool, tries_max).await,
     };
     report.map_err(database)

@@ -3,15 +3,18 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use actors::batch::Try;
+use actors::batch::{Tried, Try};
 use actors::id::{AccountId, DeliveryId, EndpointId};
-use actors::ports::deliveries::{DeliveryLog, LoggedDelivery, Resend};
+use actors::ports::deliveries::{
+    DeliveryLog, EndpointHealth, LogFilter, LogPage, LogQuery, LoggedDelivery, Resend,
+};
 use actors::ports::{Enabling, EndpointRefusal, IdSource, StoreError};
 use actors::webhook::endpoint::EndpointState;
 use actors::webhook::{DeliveryStatus, TryResult, WebhookDelivery};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::store::endpoints::load_state;
@@ -26,19 +29,49 @@ use crate::store::{Store, database, on};
 /// Deliveries sent again in one transaction, so that none is long.
 const RESEND_PAGE: u32 = 500;
 
-/// Newest first; ids are made in time order. With what a queued one was resent as.
+/// Deliveries among which one call looks for a text: some 10 ms.
+const SEARCHED_MAX: u32 = 2000;
+
+/// Newest first; ids are made in time order. With what a queued one was resent as. `{which}` is
+/// the condition of a filter, each of which has an index of its own or is true of most. By the id
+/// of the successor SQLite would read the account's whole log in the order of the primary key.
 const LIST: &str = "SELECT logged.*, (
          SELECT again.status FROM webhook_deliveries AS again
          WHERE again.account_id = logged.account_id AND again.replay_of = logged.id
-         ORDER BY again.id LIMIT 1) AS resent_status
-     FROM webhook_deliveries AS logged
-     WHERE logged.account_id = $1 AND logged.endpoint_id = $2 AND logged.id < $3
-     ORDER BY logged.id DESC LIMIT $4";
+         ORDER BY again.created_at LIMIT 1) AS resent_status
+     FROM (
+         SELECT * FROM webhook_deliveries
+         WHERE account_id = $1 AND endpoint_id = $2 AND {which}
+         ORDER BY {order} DESC LIMIT $4) AS logged
+     WHERE ($5 IS NULL
+            OR lower(logged.event) LIKE $5 ESCAPE '!'
+            OR lower(logged.last_error) LIKE $5 ESCAPE '!'
+            OR CAST(logged.last_status AS TEXT) LIKE $5 ESCAPE '!')
+       AND ($6 IS NULL OR logged.generation_id = $6 OR logged.id = $6)
+     ORDER BY logged.id DESC LIMIT $7";
+
+/// The last of those among which a text was looked for, when they are as many as can be.
+const LAST_SEARCHED: &str = "SELECT id FROM webhook_deliveries
+     WHERE account_id = $1 AND endpoint_id = $2 AND {which}
+     ORDER BY {order} DESC LIMIT 1 OFFSET $4";
+
+const RECENT: &str = "SELECT status FROM webhook_deliveries
+     WHERE account_id = $1 AND endpoint_id = $2 ORDER BY id DESC LIMIT $3";
+
+const WAITING: &str = "SELECT
+         (SELECT COUNT(*) FROM (
+             SELECT 1 AS one FROM webhook_deliveries
+             WHERE account_id = $1 AND endpoint_id = $2 AND next_try_at IS NOT NULL
+             LIMIT $3) AS pending) AS pending,
+         (SELECT COUNT(*) FROM (
+             SELECT 1 AS one FROM webhook_deliveries
+             WHERE account_id = $1 AND endpoint_id = $2 AND status = 'queued'
+             LIMIT $3) AS queued) AS queued";
 
 const FIND: &str = "SELECT logged.*, (
          SELECT again.status FROM webhook_deliveries AS again
          WHERE again.account_id = logged.account_id AND again.replay_of = logged.id
-         ORDER BY again.id LIMIT 1) AS resent_status
+         ORDER BY again.created_at LIMIT 1) AS resent_status
      FROM webhook_deliveries AS logged
      WHERE logged.account_id = $1 AND logged.id = $2";
 
@@ -111,21 +144,72 @@ impl DeliveryLog for Store {
         &self,
         account_id: AccountId,
         endpoint_id: EndpointId,
-        before: Option<DeliveryId>,
+        query: &LogQuery,
         limit: u32,
-    ) -> Result<Vec<LoggedDelivery>, StoreError> {
-        let before = before.map_or(Uuid::max(), |id| id.0);
+    ) -> Result<LogPage, StoreError> {
+        let before = query.before.map_or(Uuid::max(), |id| id.0);
+        let (pattern, id) = searched(query.text.as_deref());
+        let wanted = limit.saturating_add(1);
+        let searched = if query.text.is_some() { SEARCHED_MAX } else { wanted };
         let rows: Vec<LoggedRow> = on!(&self.db, pool => {
-            sqlx::query_as(LIST)
+            sqlx::query_as(filtered(LIST, query.filter))
                 .bind(account_id.0)
                 .bind(endpoint_id.0)
                 .bind(before)
-                .bind(i64::from(limit))
+                .bind(i64::from(searched))
+                .bind(&pattern)
+                .bind(id)
+                .bind(i64::from(wanted))
                 .fetch_all(pool)
                 .await
         })
         .map_err(database)?;
-        rows.into_iter().map(TryInto::try_into).collect()
+        let more = rows.len() > limit as usize;
+        let deliveries = rows.into_iter().take(limit as usize).map(TryInto::try_into);
+        let deliveries = deliveries.collect::<Result<Vec<LoggedDelivery>, _>>()?;
+        let next = match (more, &query.text) {
+            (true, _) => deliveries.last().map(|last| last.delivery.id),
+            (false, None) => None,
+            (false, Some(_)) => on!(&self.db, pool => {
+                sqlx::query_scalar(filtered(LAST_SEARCHED, query.filter))
+                    .bind(account_id.0)
+                    .bind(endpoint_id.0)
+                    .bind(before)
+                    .bind(i64::from(SEARCHED_MAX - 1))
+                    .fetch_optional(pool)
+                    .await
+            })
+            .map_err(database)?
+            .map(DeliveryId),
+        };
+        Ok(LogPage { deliveries, next })
+    }
+
+    async fn endpoint_health(
+        &self,
+        account_id: AccountId,
+        endpoint_id: EndpointId,
+        recent: u32,
+        counted_max: u32,
+    ) -> Result<EndpointHealth, StoreError> {
+        let (account_id, endpoint_id) = (account_id.0, endpoint_id.0);
+        let statuses: Vec<String> = on!(&self.db, pool => {
+            let query = sqlx::query_scalar(RECENT).bind(account_id).bind(endpoint_id);
+            query.bind(i64::from(recent)).fetch_all(pool).await
+        })
+        .map_err(database)?;
+        let (pending, queued): (i64, i64) = on!(&self.db, pool => {
+            let query = sqlx::query_as(WAITING).bind(account_id).bind(endpoint_id);
+            query.bind(i64::from(counted_max)).fetch_one(pool).await
+        })
+        .map_err(database)?;
+        let corrupt = || StoreError::Corrupt(format!("a delivery of endpoint {endpoint_id}"));
+        let read = |status: &String| DeliveryStatus::parse(status).ok_or_else(corrupt);
+        Ok(EndpointHealth {
+            recent: statuses.iter().map(read).collect::<Result<_, _>>()?,
+            pending: pending.unsigned_abs(),
+            queued: queued.unsigned_abs(),
+        })
     }
 
     async fn find_delivery(
@@ -201,7 +285,8 @@ impl DeliveryLog for Store {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let open = WebhookDelivery { status: DeliveryStatus::Pending, ..delivery.clone() };
         transaction.write("webhook_deliveries", &INSERT_DELIVERIES, &[delivery_out(&open)]).await?;
-        let tried = [tried_out(&delivery, &result)];
+        let tried = Tried { delivery: delivery.clone(), tries_before: 0, last: result.clone() };
+        let tried = [tried_out(&tried)];
         transaction.write("webhook_deliveries", &UPDATE_DELIVERIES, &tried).await?;
         let (account_id, delivery_id) = (delivery.account_id, delivery.id);
         let one = Try { account_id, delivery_id, number: delivery.tries, result };
@@ -215,11 +300,41 @@ impl DeliveryLog for Store {
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<u64, StoreError> {
+        let _turn = self.db.turn().await;
         on!(&self.db, pool => {
             let query = sqlx::query(EXPIRE).bind(queued_before).bind(now).bind(i64::from(limit));
             query.execute(pool).await.map(|done| done.rows_affected())
         })
         .map_err(database)
+    }
+}
+
+/// A statement with the condition of a filter, as indexes name it. Built from constants only.
+fn filtered(statement: &str, filter: Option<LogFilter>) -> AssertSqlSafe<String> {
+    let (which, order) = match filter {
+        None => ("id < $3", "id"),
+        Some(LogFilter::Delivered) => ("id < $3 AND status = 'delivered'", "id"),
+        Some(LogFilter::Failed) => ("id < $3 AND status IN ('exhausted', 'expired')", "id"),
+        Some(LogFilter::Queued) => ("id < $3 AND status = 'queued'", "id"),
+        // Few at most times, and to be sorted: SQLite would rather read the whole log in order.
+        Some(LogFilter::Pending) => {
+            ("NOT id >= $3 AND next_try_at IS NOT NULL", "COALESCE(id, id)")
+        }
+    };
+    AssertSqlSafe(statement.replace("{which}", which).replace("{order}", order))
+}
+
+/// What is looked for: an id as such, anything else as a part of a text.
+fn searched(text: Option<&str>) -> (Option<String>, Option<Uuid>) {
+    match text.map(|text| (text, Uuid::try_parse(text))) {
+        None => (None, None),
+        Some((_, Ok(id))) => (None, Some(id)),
+        Some((text, Err(_))) => {
+            let literal: String = (text.to_lowercase().chars())
+                .flat_map(|c| matches!(c, '%' | '_' | '!').then_some('!').into_iter().chain([c]))
+                .collect();
+            (Some(format!("%{literal}%")), None)
+        }
     }
 }
 
@@ -286,7 +401,7 @@ async fn again(
             id: next_id(),
             event: delivery.event,
             generation_id: delivery.generation_id,
-            data: delivery.data.clone(),
+            data: Arc::clone(&delivery.data),
             replay_of: Some(delivery.id),
             in_order: delivery.status == DeliveryStatus::Queued,
             ..WebhookDelivery::blank(at)

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use actors::activity::{By, Deed, NewActivity};
 use actors::id::{AccountId, EndpointId};
 use actors::ports::{Enabling, EndpointRefusal, EndpointStore, StoreError};
 use actors::webhook::endpoint::{DisableReason, EndpointState};
@@ -17,7 +18,7 @@ use crate::store::rowset::{ACCOUNT_KEY, AccountKey, Id, KEY, Key, Kind, SetState
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
 use crate::store::webhooks::UPDATE_ENDPOINTS;
-use crate::store::{Store, database, delivery_log, on, webhooks};
+use crate::store::{Store, activities, database, delivery_log, on, webhooks};
 
 /// Writes a new endpoint.
 static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -55,7 +56,7 @@ static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
         "SELECT stored.* FROM {rows} AS r
          JOIN webhook_endpoints AS stored
            ON stored.account_id = r.account_id AND stored.id = r.id
-         {for update}",
+         {for update by id}",
     )
 });
 
@@ -88,7 +89,14 @@ static SET_SECRETS: LazyLock<SetStatement> = LazyLock::new(|| {
 });
 
 /// Its deliveries go with it, by the foreign key.
-const DELETE: &str = "DELETE FROM webhook_endpoints WHERE account_id = $1 AND id = $2";
+static DELETE: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &KEY,
+        "DELETE FROM webhook_endpoints WHERE EXISTS (
+             SELECT 1 FROM {rows} AS r
+             WHERE webhook_endpoints.account_id = r.account_id AND webhook_endpoints.id = r.id)",
+    )
+});
 
 /// Ids are made in time order, so this is newest first.
 const LIST: &str = "SELECT * FROM webhook_endpoints WHERE account_id = $1 ORDER BY id DESC";
@@ -106,12 +114,13 @@ impl EndpointStore for Store {
         &self,
         endpoint: WebhookEndpoint,
         endpoints_max: u32,
+        by: By,
     ) -> Result<Result<(), EndpointRefusal>, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let account = [AccountKey::new(endpoint.state.account_id)];
         // The account's row is locked so that two new endpoints count each other.
         let found: Vec<StandingRow> = transaction.fetch(&standings::LOAD, &account).await?;
-        if found.is_empty() {
+        if !found.iter().any(StandingRow::is_live) {
             return Ok(Err(EndpointRefusal::UnknownAccount));
         }
         let count: Vec<(i64,)> = transaction.fetch(&COUNT, &account).await?;
@@ -120,6 +129,8 @@ impl EndpointStore for Store {
         }
         let row = self.new_endpoint_out(&endpoint);
         transaction.write("webhook_endpoints", &INSERT, &[row]).await?;
+        let (account_id, id) = (endpoint.state.account_id, endpoint.state.id);
+        log(&mut transaction, account_id, Deed::webhook("created", id, None), by).await?;
         transaction.commit().await?;
         Ok(Ok(()))
     }
@@ -140,6 +151,7 @@ impl EndpointStore for Store {
         account_id: AccountId,
         id: EndpointId,
         enabling: Enabling,
+        by: By,
     ) -> Result<Result<(), EndpointRefusal>, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let Some(mut state) = load_state(&mut transaction, account_id, id).await? else {
@@ -156,6 +168,7 @@ impl EndpointStore for Store {
         if state.probing {
             delivery_log::resend_oldest(&mut transaction, &state, &enabling).await?;
         }
+        log(&mut transaction, account_id, Deed::webhook("enabled", id, None), by).await?;
         transaction.commit().await?;
         Ok(Ok(()))
     }
@@ -164,7 +177,7 @@ impl EndpointStore for Store {
         &self,
         account_id: AccountId,
         id: EndpointId,
-        at: DateTime<Utc>,
+        by: By,
     ) -> Result<bool, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let Some(mut state) = load_state(&mut transaction, account_id, id).await? else {
@@ -172,11 +185,12 @@ impl EndpointStore for Store {
         };
         if state.enabled {
             // There is no policy to what an owner does.
-            state.disable(DisableReason::Owner, at, &DeliveryPolicy::default());
+            state.disable(DisableReason::Owner, by.at, &DeliveryPolicy::default());
             let changed = [endpoint_out(&state)];
             transaction.write("webhook_endpoints", &UPDATE_ENDPOINTS, &changed).await?;
-            let disabled = [webhooks::disabled_out(account_id, id, at)];
+            let disabled = [webhooks::disabled_out(account_id, id, by.at)];
             transaction.execute(&webhooks::QUEUE_PENDING, &disabled).await?;
+            log(&mut transaction, account_id, Deed::webhook("disabled", id, None), by).await?;
             transaction.commit().await?;
         }
         Ok(true)
@@ -187,13 +201,17 @@ impl EndpointStore for Store {
         account_id: AccountId,
         id: EndpointId,
         events: &[EventName],
+        by: By,
     ) -> Result<bool, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let events = events.iter().map(|event| event.as_str()).collect();
         let row = EventsOut { account_id: Id(account_id.0), id: Id(id.0), events };
-        let existed = transaction.execute(&SET_EVENTS, &[row]).await?;
+        if transaction.execute(&SET_EVENTS, &[row]).await? == 0 {
+            return Ok(false);
+        }
+        log(&mut transaction, account_id, Deed::webhook("updated", id, Some("events")), by).await?;
         transaction.commit().await?;
-        Ok(existed > 0)
+        Ok(true)
     }
 
     async fn rotate_endpoint_secret(
@@ -202,6 +220,7 @@ impl EndpointStore for Store {
         id: EndpointId,
         secret: SecretString,
         previous_until: Option<DateTime<Utc>>,
+        by: By,
     ) -> Result<bool, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let key = [Key { account_id: Id(account_id.0), id: Id(id.0) }];
@@ -216,6 +235,7 @@ impl EndpointStore for Store {
             previous_secret_until: previous_until.map(Time),
         };
         transaction.write("webhook_endpoints", &SET_SECRETS, &[row]).await?;
+        log(&mut transaction, account_id, Deed::webhook("updated", id, Some("secret")), by).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -224,12 +244,16 @@ impl EndpointStore for Store {
         &self,
         account_id: AccountId,
         id: EndpointId,
+        by: By,
     ) -> Result<bool, StoreError> {
-        on!(&self.db, pool => {
-            let query = sqlx::query(DELETE).bind(account_id.0).bind(id.0);
-            query.execute(pool).await.map(|done| done.rows_affected() > 0)
-        })
-        .map_err(database)
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        let key = Key { account_id: Id(account_id.0), id: Id(id.0) };
+        if transaction.execute(&DELETE, &[key]).await? == 0 {
+            return Ok(false);
+        }
+        log(&mut transaction, account_id, Deed::webhook("deleted", id, None), by).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn find_endpoint_owner_any_account(
@@ -242,6 +266,16 @@ impl EndpointStore for Store {
         .map_err(database)?;
         Ok(owner.map(AccountId))
     }
+}
+
+/// Writes down what was done to an endpoint as part of a unit.
+async fn log(
+    transaction: &mut WriteTransaction<'_>,
+    account_id: AccountId,
+    deed: Deed,
+    by: By,
+) -> Result<(), StoreError> {
+    activities::record(transaction, &NewActivity { account_id, by, deed }).await
 }
 
 impl Store {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use actors::attempt::{Attempt, AttemptOutcome};
+use actors::attempt::{Attempt, AttemptOutcome, CostSource, ProviderCost};
 use actors::batch::{AcceptRefusal, Advance, AdvanceRefusal, DeleteRefusal};
 use actors::catalogue::PriceSource;
 use actors::failure::{Failure, FailureCode};
@@ -16,11 +16,12 @@ use actors::id::{AccountId, ApiKeyId, GenerationId, NodeId};
 use actors::input::Input;
 use actors::money::Credits;
 use actors::ports::{GenerationStore, StoreError};
+use actors::routing::choice::{Decision, Source};
 use actors::spending::Month;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use providers::name::ProviderName;
-use providers::{JobRef, MediaKind};
+use providers::{Cost, JobRef, MediaKind};
 use serde::Serialize;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -35,7 +36,7 @@ pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
         &KEY,
         "SELECT stored.* FROM {rows} AS r
          JOIN generations AS stored ON stored.account_id = r.account_id AND stored.id = r.id
-         {for update}",
+         {for update by id}",
     )
 });
 
@@ -60,7 +61,7 @@ pub(crate) static LOAD_ATTEMPTS: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
-const COLUMNS: [(&str, Kind); 24] = [
+const COLUMNS: [(&str, Kind); 25] = [
     ("account_id", Kind::Id),
     ("id", Kind::Id),
     ("model", Kind::Text),
@@ -83,6 +84,7 @@ const COLUMNS: [(&str, Kind); 24] = [
     ("completed_at", Kind::Time),
     ("outputs", Kind::Json),
     ("predict_time_ms", Kind::Int),
+    ("files_removed_at", Kind::Time),
     ("failure_code", Kind::Text),
     ("failure_message", Kind::Text),
 ];
@@ -95,12 +97,12 @@ pub(crate) static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
              account_id, id, model, media, status, input, amount_millicredits,
              catalogue_version, cost_per_output_millicredits, price_source, api_key_id,
              spend_month, owner, epoch, created_at, deadline_at, due_at, started_at,
-             completed_at, outputs, predict_time_ms, failure_code, failure_message)
+             completed_at, outputs, predict_time_ms, files_removed_at, failure_code, failure_message)
          SELECT
              account_id, id, model, media, status, input, amount_millicredits,
              catalogue_version, cost_per_output_millicredits, price_source, api_key_id,
              spend_month, owner, epoch, created_at, deadline_at, due_at, started_at,
-             completed_at, outputs, predict_time_ms, failure_code, failure_message
+             completed_at, outputs, predict_time_ms, files_removed_at, failure_code, failure_message
          FROM {rows} AS r",
     )
 });
@@ -134,6 +136,7 @@ pub(crate) static UPDATE: LazyLock<SetStatement> = LazyLock::new(|| {
              completed_at = r.completed_at,
              outputs = r.outputs,
              predict_time_ms = r.predict_time_ms,
+             files_removed_at = r.files_removed_at,
              failure_code = r.failure_code,
              failure_message = r.failure_message
          FROM {rows} AS r
@@ -153,6 +156,7 @@ pub(crate) static UPSERT_ATTEMPTS: LazyLock<SetStatement> = LazyLock::new(|| {
             ("number", Kind::Int),
             ("correlation", Kind::Id),
             ("provider", Kind::Text),
+            ("model", Kind::Text),
             ("raw_model", Kind::Text),
             ("submitted_at", Kind::Time),
             ("deadline_at", Kind::Time),
@@ -161,23 +165,32 @@ pub(crate) static UPSERT_ATTEMPTS: LazyLock<SetStatement> = LazyLock::new(|| {
             ("resolved_at", Kind::Time),
             ("failure_code", Kind::Text),
             ("failure_message", Kind::Text),
+            ("decided_by", Kind::Text),
+            ("propensity_ppm", Kind::Int),
+            ("work_milli", Kind::Int),
             ("estimated_cost_microcredits", Kind::Int),
+            ("provider_cost_microdollars", Kind::Int),
+            ("provider_cost_source", Kind::Text),
         ],
         "INSERT INTO attempts (
-             account_id, generation_id, number, correlation, provider, raw_model, submitted_at,
-             deadline_at, job, outcome, resolved_at, failure_code, failure_message,
-             estimated_cost_microcredits)
+             account_id, generation_id, number, correlation, provider, model, raw_model,
+             submitted_at, deadline_at, job, outcome, resolved_at, failure_code, failure_message,
+             decided_by, propensity_ppm, work_milli, estimated_cost_microcredits,
+             provider_cost_microdollars, provider_cost_source)
          SELECT
-             account_id, generation_id, number, correlation, provider, raw_model, submitted_at,
-             deadline_at, job, outcome, resolved_at, failure_code, failure_message,
-             estimated_cost_microcredits
+             account_id, generation_id, number, correlation, provider, model, raw_model,
+             submitted_at, deadline_at, job, outcome, resolved_at, failure_code, failure_message,
+             decided_by, propensity_ppm, work_milli, estimated_cost_microcredits,
+             provider_cost_microdollars, provider_cost_source
          FROM {rows} AS r WHERE true
          ON CONFLICT (account_id, generation_id, number) DO UPDATE SET
              job = excluded.job,
              outcome = excluded.outcome,
              resolved_at = excluded.resolved_at,
              failure_code = excluded.failure_code,
-             failure_message = excluded.failure_message",
+             failure_message = excluded.failure_message,
+             provider_cost_microdollars = excluded.provider_cost_microdollars,
+             provider_cost_source = excluded.provider_cost_source",
     )
 });
 
@@ -273,6 +286,7 @@ impl GenerationStore for Store {
     }
 
     async fn adopt_any_account(&self, owner: NodeId) -> Result<u64, StoreError> {
+        let _turn = self.db.turn().await;
         on!(&self.db, pool => {
             let mut transaction = pool.begin_write().await.map_err(database)?;
             let adopted = sqlx::query(ADOPT).bind(owner.0).execute(&mut *transaction).await;
@@ -360,6 +374,7 @@ pub(crate) struct GenerationRow {
     completed_at: Option<DateTime<Utc>>,
     outputs: Option<Json<Vec<StoredFile>>>,
     predict_time_ms: Option<i64>,
+    files_removed_at: Option<DateTime<Utc>>,
     failure_code: Option<String>,
     failure_message: Option<String>,
 }
@@ -371,6 +386,7 @@ pub(crate) struct AttemptRow {
     number: i64,
     correlation: Uuid,
     provider: String,
+    model: String,
     raw_model: String,
     submitted_at: DateTime<Utc>,
     deadline_at: DateTime<Utc>,
@@ -379,7 +395,12 @@ pub(crate) struct AttemptRow {
     resolved_at: Option<DateTime<Utc>>,
     failure_code: Option<String>,
     failure_message: Option<String>,
+    decided_by: String,
+    propensity_ppm: Option<i64>,
+    work_milli: i64,
     estimated_cost_microcredits: i64,
+    provider_cost_microdollars: Option<i64>,
+    provider_cost_source: Option<String>,
 }
 
 /// Puts rows together.
@@ -451,6 +472,7 @@ fn state(row: &GenerationRow) -> Option<State> {
                 Some(ms) => Some(Duration::from_millis(u64::try_from(ms).ok()?)),
                 None => None,
             },
+            files_removed_at: row.files_removed_at,
         },
         Status::Failed => State::Failed {
             started_at,
@@ -487,14 +509,29 @@ fn attempt(row: AttemptRow) -> Result<Attempt, StoreError> {
     let corrupt = || StoreError::Corrupt(format!("attempt {} of generation {}", name.1, name.0));
     let (code, message) = (row.failure_code.as_deref(), row.failure_message.as_deref());
     let outcome = outcome(&row.outcome, row.resolved_at, code, message).ok_or_else(corrupt)?;
+    let ppm = row.propensity_ppm.map(u32::try_from).transpose();
     Ok(Attempt {
         number: u32::try_from(row.number).map_err(|_| corrupt())?,
         correlation: row.correlation,
         provider: ProviderName::parse(&row.provider).ok_or_else(corrupt)?,
+        model: row.model,
         raw_model: row.raw_model,
         submitted_at: row.submitted_at,
         deadline_at: row.deadline_at,
+        decision: Decision {
+            source: Source::parse(&row.decided_by).ok_or_else(corrupt)?,
+            propensity_ppm: ppm.map_err(|_| corrupt())?,
+        },
+        work_milli: u32::try_from(row.work_milli).map_err(|_| corrupt())?,
         estimated_cost_microcredits: row.estimated_cost_microcredits,
+        provider_cost: match (row.provider_cost_microdollars, row.provider_cost_source) {
+            (Some(cost), Some(source)) => Some(ProviderCost {
+                cost: Cost(u64::try_from(cost).map_err(|_| corrupt())?),
+                source: CostSource::parse(&source).ok_or_else(corrupt)?,
+            }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => return Err(corrupt()),
+        },
         job: row.job.map(JobRef),
         outcome,
     })
@@ -526,6 +563,7 @@ pub(crate) struct GenerationOut<'a> {
     completed_at: Option<Time>,
     outputs: Option<&'a [StoredFile]>,
     predict_time_ms: Option<u64>,
+    files_removed_at: Option<Time>,
     failure_code: Option<&'static str>,
     failure_message: Option<&'a str>,
 }
@@ -538,15 +576,15 @@ pub(crate) fn inserted(generation: &Generation, owner: NodeId) -> GenerationOut<
 
 /// A changed generation as a row.
 pub(crate) fn updated(generation: &Generation, was: Status, owner: NodeId) -> GenerationOut<'_> {
-    let (outputs, predict_time_ms) = match generation.state() {
-        State::Succeeded { outputs, predict_time, .. } => {
+    let (outputs, predict_time_ms, files_removed_at) = match generation.state() {
+        State::Succeeded { outputs, predict_time, files_removed_at, .. } => {
             let ms = predict_time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-            (Some(outputs.as_slice()), ms)
+            (Some(outputs.as_slice()), ms, *files_removed_at)
         }
         State::Pending
         | State::Processing { .. }
         | State::Failed { .. }
-        | State::Canceled { .. } => (None, None),
+        | State::Canceled { .. } => (None, None, None),
     };
     let failure = match generation.state() {
         State::Failed { failure, .. } => Some(failure),
@@ -578,6 +616,7 @@ pub(crate) fn updated(generation: &Generation, was: Status, owner: NodeId) -> Ge
         completed_at: generation.completed_at().map(Time),
         outputs,
         predict_time_ms,
+        files_removed_at: files_removed_at.map(Time),
         failure_code: failure.map(|failure| failure.code.as_str()),
         failure_message: failure.map(|failure| failure.message.as_str()),
     }
@@ -591,6 +630,7 @@ pub(crate) struct AttemptOut<'a> {
     number: u32,
     correlation: Id,
     provider: &'static str,
+    model: &'a str,
     raw_model: &'a str,
     submitted_at: Time,
     deadline_at: Time,
@@ -599,7 +639,12 @@ pub(crate) struct AttemptOut<'a> {
     resolved_at: Option<Time>,
     failure_code: Option<&'static str>,
     failure_message: Option<&'a str>,
+    decided_by: &'static str,
+    propensity_ppm: Option<u32>,
+    work_milli: u32,
     estimated_cost_microcredits: i64,
+    provider_cost_microdollars: Option<i64>,
+    provider_cost_source: Option<&'static str>,
 }
 
 /// An attempt as a row.
@@ -621,6 +666,7 @@ pub(crate) fn attempt_out(
         number: attempt.number,
         correlation: Id(attempt.correlation),
         provider: attempt.provider.as_str(),
+        model: &attempt.model,
         raw_model: &attempt.raw_model,
         submitted_at: Time(attempt.submitted_at),
         deadline_at: Time(attempt.deadline_at),
@@ -629,7 +675,14 @@ pub(crate) fn attempt_out(
         resolved_at: attempt.outcome.resolved_at().map(Time),
         failure_code: failure.map(|failure| failure.code.as_str()),
         failure_message: failure.map(|failure| failure.message.as_str()),
+        decided_by: attempt.decision.source.as_str(),
+        propensity_ppm: attempt.decision.propensity_ppm,
+        work_milli: attempt.work_milli,
         estimated_cost_microcredits: attempt.estimated_cost_microcredits,
+        provider_cost_microdollars: attempt
+            .provider_cost
+            .map(|cost| i64::try_from(cost.cost.0).unwrap_or(i64::MAX)),
+        provider_cost_source: attempt.provider_cost.map(|cost| cost.source.as_str()),
     }
 }
 

@@ -111,6 +111,7 @@ impl IdempotencyStore for Store {
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<u64, StoreError> {
+        let _turn = self.db.turn().await;
         on!(&self.db, pool => {
             let mut transaction = pool.begin_write().await.map_err(database)?;
             let query = sqlx::query(FORGET_EXPIRED).bind(now).bind(i64::from(limit));

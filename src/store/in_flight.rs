@@ -1,9 +1,9 @@
 //! Generations in flight as the writer last wrote them, so that what comes next about one of
-//! them need not be read.
+//! them need not be read; and whether whoever has tried a delivery is believed about it.
 //!
-//! Only a shortcut. Every UPDATE names the status and the epoch that it expects; when the
-//! database holds something else, as after another process has taken over, the batch fails,
-//! everything here is forgotten, and the units are decided again from what is read.
+//! Only shortcuts. Every UPDATE names the status and the epoch, or the number of tries, that it
+//! expects; when the database holds something else, as after another process has taken over, the
+//! batch fails, everything here is forgotten, and the units are decided again from what is read.
 
 use std::collections::HashMap;
 
@@ -21,8 +21,10 @@ const PROMPT_MAX: usize = 2_048;
 #[derive(Default)]
 pub(crate) struct InFlight {
     generations: HashMap<(AccountId, GenerationId), Generation>,
-    /// Whether the batch at hand has taken something from here.
+    /// Whether the batch at hand has taken something from here, or believed somebody.
     relied_on: bool,
+    /// Whether the last batch has failed, so that this one has to read.
+    doubting: bool,
 }
 
 impl InFlight {
@@ -33,9 +35,15 @@ impl InFlight {
         generation
     }
 
+    /// Whether deliveries are as whoever has tried them says.
+    pub(crate) fn trust(&mut self) -> bool {
+        self.relied_on |= !self.doubting;
+        !self.doubting
+    }
+
     /// Remembers what was committed and goes on; gives back the deliveries that may leave.
     pub(crate) fn remember(&mut self, mut changes: Changes) -> Vec<WebhookDelivery> {
-        self.relied_on = false;
+        (self.relied_on, self.doubting) = (false, false);
         let inserted = std::mem::take(&mut changes.inserted);
         let updated = std::mem::take(&mut changes.updated).into_iter();
         for generation in inserted.into_iter().chain(updated.map(|(generation, _)| generation)) {
@@ -52,6 +60,7 @@ impl InFlight {
     /// Forgets everything, and says whether the batch that failed had relied on it.
     pub(crate) fn forget(&mut self) -> bool {
         self.generations.clear();
+        self.doubting = true;
         std::mem::take(&mut self.relied_on)
     }
 }

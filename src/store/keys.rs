@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use actors::account::Plan;
+use actors::activity::{By, Deed, NewActivity};
 use actors::api_key::{ApiKey, Credential, Rotated, Rotation, Scope};
 use actors::id::{AccountId, ApiKeyId};
 use actors::money::Credits;
@@ -18,7 +19,7 @@ use crate::store::rowset::{AccountKey, Id, KEY, Key, Kind, SetStatement, Time};
 use crate::store::spendings::{self, SpendingColumns};
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
-use crate::store::{Store, database, on};
+use crate::store::{Store, activities, database, on};
 
 /// Writes a new key.
 static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -54,7 +55,7 @@ static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
         &KEY,
         "SELECT stored.* FROM {rows} AS r
          JOIN api_keys AS stored ON stored.account_id = r.account_id AND stored.id = r.id
-         {for update}",
+         {for update by id}",
     )
 });
 
@@ -99,17 +100,29 @@ static REVOKE: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
+/// In the writer's order of locks: it locks keys that have a limit.
 static TOUCH: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
         &[("id", Kind::Id), ("at", Kind::Time)],
-        "UPDATE api_keys SET last_used_at = r.at
-         FROM {rows} AS r
-         WHERE api_keys.id = r.id
-           AND (api_keys.last_used_at IS NULL OR api_keys.last_used_at < r.at)",
+        "UPDATE api_keys SET last_used_at = used.at
+         FROM (
+             SELECT stored.id, r.at FROM {rows} AS r
+             JOIN api_keys AS stored ON stored.id = r.id
+             {for update by id}
+         ) AS used
+         WHERE api_keys.id = used.id
+           AND (api_keys.last_used_at IS NULL OR api_keys.last_used_at < used.at)",
     )
 });
 
-const DELETE: &str = "DELETE FROM api_keys WHERE account_id = $1 AND id = $2";
+static DELETE: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &KEY,
+        "DELETE FROM api_keys WHERE EXISTS (
+             SELECT 1 FROM {rows} AS r
+             WHERE api_keys.account_id = r.account_id AND api_keys.id = r.id)",
+    )
+});
 
 const LIST_BY_PREFIX: &str = "SELECT api_keys.*, accounts.plan FROM api_keys
      JOIN accounts ON accounts.id = api_keys.account_id
@@ -128,12 +141,13 @@ impl KeyStore for Store {
         &self,
         key: ApiKey,
         keys_max: u32,
+        by: By,
     ) -> Result<Result<(), KeyRefusal>, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         // The account's row is locked so that two new keys count each other.
         let account: Vec<StandingRow> =
             transaction.fetch(&standings::LOAD, &[AccountKey::new(key.account_id)]).await?;
-        if account.is_empty() {
+        if !account.iter().any(StandingRow::is_live) {
             return Ok(Err(KeyRefusal::UnknownAccount));
         }
         let at = Moment { account_id: Id(key.account_id.0), at: Time(key.created_at) };
@@ -142,6 +156,7 @@ impl KeyStore for Store {
             return Ok(Err(KeyRefusal::TooMany(keys_max)));
         }
         insert(&mut transaction, &key).await?;
+        log(&mut transaction, &key, "created", by).await?;
         transaction.commit().await?;
         Ok(Ok(()))
     }
@@ -178,19 +193,19 @@ impl KeyStore for Store {
         account_id: AccountId,
         id: ApiKeyId,
         rotation: Rotation,
+        by: By,
     ) -> Result<Result<Rotated, KeyRefusal>, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
-        let key = Key { account_id: Id(account_id.0), id: Id(id.0) };
-        let rows: Vec<KeyRow> = transaction.fetch(&LOAD, &[key]).await?;
-        let Some(row) = rows.into_iter().next() else {
+        let Some(key) = load(&mut transaction, account_id, id).await? else {
             return Ok(Err(KeyRefusal::UnknownKey));
         };
-        let rotated = match ApiKey::try_from(row)?.rotate(rotation) {
+        let rotated = match key.rotate(rotation) {
             Ok(rotated) => rotated,
             Err(status) => return Ok(Err(KeyRefusal::NotActive(status))),
         };
         transaction.write("api_keys", &ROTATE, &[rotation_out(&rotated.old)]).await?;
         insert(&mut transaction, &rotated.new).await?;
+        log(&mut transaction, &rotated.old, "rotated", by).await?;
         transaction.commit().await?;
         Ok(Ok(rotated))
     }
@@ -199,13 +214,18 @@ impl KeyStore for Store {
         &self,
         account_id: AccountId,
         id: ApiKeyId,
-        at: DateTime<Utc>,
+        by: By,
     ) -> Result<bool, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
-        let key = Revocation { account_id: Id(account_id.0), id: Id(id.0), at: Time(at) };
-        let existed = transaction.execute(&REVOKE, &[key]).await?;
+        let Some(key) = load(&mut transaction, account_id, id).await? else { return Ok(false) };
+        if key.revoked_at.is_some() {
+            return Ok(true);
+        }
+        let revoked = Revocation { account_id: Id(account_id.0), id: Id(id.0), at: Time(by.at) };
+        transaction.write("api_keys", &REVOKE, &[revoked]).await?;
+        log(&mut transaction, &key, "revoked", by).await?;
         transaction.commit().await?;
-        Ok(existed > 0)
+        Ok(true)
     }
 
     async fn limit_key(
@@ -221,18 +241,22 @@ impl KeyStore for Store {
         Ok(existed > 0)
     }
 
-    async fn delete_key(&self, account_id: AccountId, id: ApiKeyId) -> Result<bool, StoreError> {
-        on!(&self.db, pool => {
-            let query = sqlx::query(DELETE).bind(account_id.0).bind(id.0);
-            query.execute(pool).await.map(|done| done.rows_affected() > 0)
-        })
-        .map_err(database)
+    async fn delete_key(
+        &self,
+        account_id: AccountId,
+        id: ApiKeyId,
+        by: By,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        let Some(key) = load(&mut transaction, account_id, id).await? else { return Ok(false) };
+        let gone = Key { account_id: Id(account_id.0), id: Id(id.0) };
+        transaction.write("api_keys", &DELETE, &[gone]).await?;
+        log(&mut transaction, &key, "deleted", by).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn touch_keys(&self, used: Vec<(ApiKeyId, DateTime<Utc>)>) -> Result<(), StoreError> {
-        // In one order everywhere, so that two servers do not wait for each other.
-        let mut used = used;
-        used.sort_unstable();
         let rows: Vec<Use> =
             used.into_iter().map(|(id, at)| Use { id: Id(id.0), at: Time(at) }).collect();
         let mut transaction = WriteTransaction::begin(&self.db).await?;
@@ -247,6 +271,29 @@ pub(crate) async fn insert(
     key: &ApiKey,
 ) -> Result<(), StoreError> {
     transaction.write("api_keys", &INSERT, &[key_out(key)]).await
+}
+
+/// Reads and locks a key as part of a unit.
+async fn load(
+    transaction: &mut WriteTransaction<'_>,
+    account_id: AccountId,
+    id: ApiKeyId,
+) -> Result<Option<ApiKey>, StoreError> {
+    let key = Key { account_id: Id(account_id.0), id: Id(id.0) };
+    let rows: Vec<KeyRow> = transaction.fetch(&LOAD, &[key]).await?;
+    rows.into_iter().next().map(TryInto::try_into).transpose()
+}
+
+/// Writes down what was done to a key as part of a unit.
+async fn log(
+    transaction: &mut WriteTransaction<'_>,
+    key: &ApiKey,
+    action: &'static str,
+    by: By,
+) -> Result<(), StoreError> {
+    let deed = Deed::api_key(action, &key.name, &key.prefix);
+    let activity = NewActivity { account_id: key.account_id, by, deed };
+    activities::record(transaction, &activity).await
 }
 
 #[derive(Debug, Serialize)]

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use actors::activity::{By, Deed, NewActivity};
 use actors::alert::{AlertSettings, Alerts};
 use actors::id::{AccountId, NotificationId};
 use actors::notification::{Notification, NotificationKind};
@@ -14,11 +15,10 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::store::alerts;
 use crate::store::rowset::{AccountKey, Id, Kind, SetStatement, Time};
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
-use crate::store::{Store, database, on};
+use crate::store::{Store, activities, alerts, database, on};
 
 /// Writes new notifications.
 pub(crate) static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -36,20 +36,75 @@ pub(crate) static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
 });
 
 /// Ids are made in time order, so this is newest first.
-const LIST: &str = "SELECT * FROM notifications WHERE account_id = $1 ORDER BY id DESC LIMIT $2";
+const LIST: &str = "SELECT * FROM notifications WHERE account_id = $1 AND id < $2
+     ORDER BY id DESC LIMIT $3";
+
+const COUNT_UNREAD: &str = "SELECT COUNT(*) FROM (
+         SELECT 1 AS one FROM notifications
+         WHERE account_id = $1 AND read_at IS NULL LIMIT $2) AS unread";
+
+const READ: &str = "UPDATE notifications SET read_at = $3
+     WHERE account_id = $1 AND read_at IS NULL AND ($2 IS NULL OR id = $2)";
+
+const DISMISS: &str = "DELETE FROM notifications WHERE account_id = $1 AND id = $2";
 
 #[async_trait]
 impl NotificationStore for Store {
     async fn list_notifications(
         &self,
         account_id: AccountId,
+        before: Option<NotificationId>,
         limit: u32,
     ) -> Result<Vec<Notification>, StoreError> {
+        let before = before.map_or(Uuid::max(), |id| id.0);
         let rows: Vec<NotificationRow> = on!(&self.db, pool => {
-            sqlx::query_as(LIST).bind(account_id.0).bind(i64::from(limit)).fetch_all(pool).await
+            sqlx::query_as(LIST)
+                .bind(account_id.0)
+                .bind(before)
+                .bind(i64::from(limit))
+                .fetch_all(pool)
+                .await
         })
         .map_err(database)?;
         rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    async fn count_unread(
+        &self,
+        account_id: AccountId,
+        counted_max: u32,
+    ) -> Result<u64, StoreError> {
+        let count: i64 = on!(&self.db, pool => {
+            let query = sqlx::query_scalar(COUNT_UNREAD).bind(account_id.0);
+            query.bind(i64::from(counted_max)).fetch_one(pool).await
+        })
+        .map_err(database)?;
+        Ok(count.unsigned_abs())
+    }
+
+    async fn read_notifications(
+        &self,
+        account_id: AccountId,
+        only: Option<NotificationId>,
+        at: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        on!(&self.db, pool => {
+            let query = sqlx::query(READ).bind(account_id.0).bind(only.map(|id| id.0)).bind(at);
+            query.execute(pool).await.map(|done| done.rows_affected())
+        })
+        .map_err(database)
+    }
+
+    async fn dismiss_notification(
+        &self,
+        account_id: AccountId,
+        id: NotificationId,
+    ) -> Result<bool, StoreError> {
+        on!(&self.db, pool => {
+            let query = sqlx::query(DISMISS).bind(account_id.0).bind(id.0);
+            query.execute(pool).await.map(|done| done.rows_affected() > 0)
+        })
+        .map_err(database)
     }
 
     async fn find_alerts(&self, account_id: AccountId) -> Result<Alerts, StoreError> {
@@ -64,20 +119,32 @@ impl NotificationStore for Store {
         &self,
         account_id: AccountId,
         settings: AlertSettings,
+        by: By,
     ) -> Result<bool, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         // The account's row is locked first, as by whoever alerts.
         let account = [AccountKey::new(account_id)];
         let found: Vec<StandingRow> = transaction.fetch(&standings::LOAD, &account).await?;
-        if found.is_empty() {
+        if !found.iter().any(StandingRow::is_live) {
             return Ok(false);
         }
         let mut alerts = alerts::load(&mut transaction, account_id).await?;
         alerts.change(settings);
+        let deed = Deed::new("credit_alert", "settings_updated", told(&alerts.settings));
+        activities::record(&mut transaction, &NewActivity { account_id, by, deed }).await?;
         alerts::save(&mut transaction, account_id, &alerts).await?;
         transaction.commit().await?;
         Ok(true)
     }
+}
+
+/// Alert settings in a line.
+fn told(settings: &AlertSettings) -> String {
+    if !settings.enabled {
+        return "Low-balance alerts are off".to_owned();
+    }
+    let thresholds: Vec<String> = settings.thresholds.iter().map(ToString::to_string).collect();
+    format!("Low-balance alerts below {}", thresholds.join(", "))
 }
 
 #[derive(Debug, sqlx::FromRow)]

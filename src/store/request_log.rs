@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use actors::account::Plan;
-use actors::id::{AccountId, first_at};
+use actors::id::AccountId;
 use actors::logged_request::{DayKey, LoggedRequest, RequestCounts, by_day};
 use actors::ports::{RequestLogStore, StoreError};
 use actors::usage::{EndpointUsage, ProviderUsage, Usage, UsageWindow};
@@ -12,9 +12,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use providers::name::ProviderName;
 use serde::Serialize;
-use uuid::Uuid;
 
-use crate::store::rowset::{Id, KEY, Key, Kind, SetStatement, Time};
+use crate::store::rowset::{Id, Kind, SetStatement, Time};
 use crate::store::transaction::WriteTransaction;
 use crate::store::{Store, database, is_unique_violation, on};
 
@@ -75,20 +74,6 @@ static COUNT: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
-/// Requests of accounts on a plan with an id below `$2`: ids are made in time order.
-const LIST_OLD: &str = "SELECT logged_requests.account_id, logged_requests.id FROM accounts
-     JOIN logged_requests ON logged_requests.account_id = accounts.id
-     WHERE accounts.plan = $1 AND logged_requests.id < $2
-     LIMIT $3";
-
-static DELETE: LazyLock<SetStatement> = LazyLock::new(|| {
-    SetStatement::new(
-        &KEY,
-        "DELETE FROM logged_requests
-         WHERE (account_id, id) IN (SELECT account_id, id FROM {rows} AS r)",
-    )
-});
-
 const ENDPOINTS: &str = "SELECT endpoint, code,
          CAST(SUM(successes) AS BIGINT) AS successes,
          CAST(SUM(client_errors) AS BIGINT) AS client_errors,
@@ -130,27 +115,7 @@ impl RequestLogStore for Store {
         before: DateTime<Utc>,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        let found: Vec<(Uuid, Uuid)> = on!(&self.db, pool => {
-            sqlx::query_as(LIST_OLD)
-                .bind(plan.as_str())
-                .bind(first_at(before))
-                .bind(i64::from(limit))
-                .fetch_all(pool)
-                .await
-        })
-        .map_err(database)?;
-        if found.is_empty() {
-            // Mostly so; an empty transaction would still take its turn among the writers.
-            return Ok(0);
-        }
-        let keys: Vec<Key> = found
-            .into_iter()
-            .map(|(account_id, id)| Key { account_id: Id(account_id), id: Id(id) })
-            .collect();
-        let mut transaction = WriteTransaction::begin(&self.db).await?;
-        let forgotten = transaction.execute(&DELETE, &keys).await?;
-        transaction.commit().await?;
-        Ok(forgotten)
+        self.forget_requests(plan, before, limit).await
     }
 
     async fn usage(&self, account_id: AccountId, window: UsageWindow) -> Result<Usage, StoreError> {

@@ -45,16 +45,26 @@ pub(crate) struct SetStatement {
 
 impl SetStatement {
     /// Fills `{rows}` with a subselect of these columns, and `{for update}` with what locks
-    /// the rows of the table called `stored`. Where a statement must differ in other ways, it
-    /// is two statements.
+    /// the rows of the table called `stored`; `{for update by id}` does so in the order of their
+    /// ids, as everybody has to who locks several, or two would wait for each other. Where a
+    /// statement must differ in other ways, it is two statements.
     pub(crate) fn new(columns: &[(&str, Kind)], template: &str) -> Self {
+        // Nobody changes keys, and a plain FOR UPDATE would stand in the way of every insert that
+        // refers to the row: with the request log that was a deadlock.
+        const LOCK: &str = "FOR NO KEY UPDATE OF stored";
+        let fill = |rows: &str, lock: &str, lock_by_id: &str| {
+            template
+                .replace("{rows}", rows)
+                .replace("{for update by id}", lock_by_id)
+                .replace("{for update}", lock)
+        };
         Self {
-            sqlite: template.replace("{rows}", &sqlite_rows(columns)).replace("{for update}", ""),
-            postgres: template
-                .replace("{rows}", &postgres_rows(columns))
-                // Nobody changes keys, and a plain FOR UPDATE would stand in the way of every
-                // insert that refers to the row: with the request log that was a deadlock.
-                .replace("{for update}", "FOR NO KEY UPDATE OF stored"),
+            sqlite: fill(&sqlite_rows(columns), "", ""),
+            postgres: fill(
+                &postgres_rows(columns),
+                LOCK,
+                &format!("ORDER BY stored.id {LOCK}"),
+            ),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use actors::activity::{By, Deed};
 use actors::id::{SessionId, UserId};
 use actors::ports::StoreError;
 use actors::ports::people::SessionStore;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use crate::store::rowset::{Id, Kind, SetStatement, Time};
 use crate::store::transaction::WriteTransaction;
 use crate::store::users::{UserRow, user_columns};
-use crate::store::{Store, database, on};
+use crate::store::{Store, activities, database, on};
 
 static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
@@ -70,6 +71,7 @@ impl SessionStore for Store {
         session: Session,
         token_hash: &str,
         replaces: Option<&str>,
+        by: By,
     ) -> Result<(), StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         if let Some(replaced) = replaces {
@@ -86,6 +88,8 @@ impl SessionStore for Store {
             "expires_at": Time(session.expires_at),
         });
         transaction.write("sessions", &INSERT, &[row]).await?;
+        let deed = Deed::new("auth", "signin", "Signed in");
+        activities::record_personal(&mut transaction, session.user_id, by, &deed).await?;
         transaction.commit().await
     }
 

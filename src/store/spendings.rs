@@ -23,7 +23,7 @@ pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
              stored.spent_millicredits
          FROM {rows} AS r
          JOIN api_keys AS stored ON stored.account_id = r.account_id AND stored.id = r.id
-         {for update}",
+         {for update by id}",
     )
 });
 

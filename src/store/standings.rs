@@ -7,6 +7,7 @@ use actors::id::AccountId;
 use actors::ledger::Balance;
 use actors::money::Credits;
 use actors::ports::StoreError;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -24,10 +25,12 @@ pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
              stored.images_in_flight,
              stored.videos_in_flight,
              stored.generations,
-             stored.alert_below_millicredits
+             stored.alert_below_millicredits,
+             stored.failover_on_moderation,
+             stored.deleted_at
          FROM {rows} AS r
          JOIN accounts AS stored ON stored.id = r.account_id
-         {for update}",
+         {for update by id}",
     )
 });
 
@@ -70,6 +73,15 @@ pub(crate) struct StandingRow {
     videos_in_flight: i64,
     generations: i64,
     alert_below_millicredits: i64,
+    failover_on_moderation: bool,
+    deleted_at: Option<DateTime<Utc>>,
+}
+
+impl StandingRow {
+    /// Whether the account was not deleted: only then can it get anything new.
+    pub(crate) fn is_live(&self) -> bool {
+        self.deleted_at.is_none()
+    }
 }
 
 impl TryFrom<StandingRow> for Standing {
@@ -87,6 +99,7 @@ impl TryFrom<StandingRow> for Standing {
             generations: u64::try_from(row.generations).map_err(|_| corrupt())?,
             alert_below: Credits::from_balance(row.alert_below_millicredits)
                 .map_err(|_| corrupt())?,
+            failover_on_moderation: row.failover_on_moderation,
         })
     }
 }

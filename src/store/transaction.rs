@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Connection, FromRow, Postgres, Sqlite, Transaction};
 
 use crate::store::rowset::{Dialect, SetStatement, rows};
+use crate::store::turns::Turn;
 use crate::store::{BeginWrite, Db, database};
 
 /// The connection that the writer keeps.
@@ -20,16 +21,17 @@ impl WriteConnection {
     /// Takes one from the pool.
     pub(crate) async fn acquire(db: &Db) -> Result<Self, StoreError> {
         Ok(match db {
-            Db::Sqlite(pool) => Self::Sqlite(pool.acquire().await.map_err(database)?),
+            Db::Sqlite(pool, _) => Self::Sqlite(pool.acquire().await.map_err(database)?),
             Db::Postgres(pool) => Self::Postgres(pool.acquire().await.map_err(database)?),
         })
     }
 
-    /// Opens a transaction that will write.
+    /// Opens a transaction that will write. Whoever keeps the connection has the turn.
     pub(crate) async fn begin(&mut self) -> Result<WriteTransaction<'_>, StoreError> {
         Ok(match self {
             Self::Sqlite(connection) => WriteTransaction::Sqlite(
                 connection.begin_with("BEGIN IMMEDIATE").await.map_err(database)?,
+                None,
             ),
             Self::Postgres(connection) => {
                 WriteTransaction::Postgres(connection.begin().await.map_err(database)?)
@@ -41,15 +43,20 @@ impl WriteConnection {
 /// A writing transaction of either database. Every statement of the writer takes one row
 /// set, so two methods are all it needs.
 pub(crate) enum WriteTransaction<'c> {
-    Sqlite(Transaction<'c, Sqlite>),
+    /// With the turn, where it is not somebody else's; it is let go of after the transaction.
+    Sqlite(Transaction<'c, Sqlite>, Option<Turn>),
     Postgres(Transaction<'c, Postgres>),
 }
 
 impl WriteTransaction<'static> {
     /// Opens one for a rare unit of work, on a connection of its own.
     pub(crate) async fn begin(db: &Db) -> Result<Self, StoreError> {
+        // Before a connection is taken, which others could use meanwhile.
+        let turn = db.turn().await;
         Ok(match db {
-            Db::Sqlite(pool) => Self::Sqlite(pool.begin_write().await.map_err(database)?),
+            Db::Sqlite(pool, _) => {
+                Self::Sqlite(pool.begin_write().await.map_err(database)?, turn)
+            }
             Db::Postgres(pool) => Self::Postgres(pool.begin_write().await.map_err(database)?),
         })
     }
@@ -71,7 +78,7 @@ impl WriteTransaction<'_> {
         }
         let keys = rows(keys);
         match self {
-            Self::Sqlite(transaction) => {
+            Self::Sqlite(transaction, _) => {
                 let query = sqlx::query_as(statement.sql(Dialect::Sqlite)).bind(keys);
                 query.fetch_all(&mut **transaction).await
             }
@@ -108,7 +115,7 @@ impl WriteTransaction<'_> {
             return Ok(0);
         }
         Ok(match self {
-            Self::Sqlite(transaction) => {
+            Self::Sqlite(transaction, _) => {
                 let query = sqlx::query(statement.sql(Dialect::Sqlite)).bind(rows(given));
                 query.execute(&mut **transaction).await.map_err(database)?.rows_affected()
             }
@@ -126,7 +133,7 @@ impl WriteTransaction<'_> {
         let expected: u64 = writes.iter().map(|write| write.expected).sum();
         let written = match self {
             _ if writes.is_empty() => 0,
-            Self::Sqlite(transaction) => {
+            Self::Sqlite(transaction, _) => {
                 let texts = writes.iter().enumerate();
                 let text: String =
                     texts.map(|(index, write)| write.statement.sqlite_at(index + 1)).collect();
@@ -157,7 +164,7 @@ impl WriteTransaction<'_> {
     /// Makes it durable.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Sqlite(transaction, _turn) => transaction.commit().await,
             Self::Postgres(transaction) => transaction.commit().await,
         }
         .map_err(database)
@@ -176,5 +183,35 @@ impl Write {
     pub(crate) fn new<T: Serialize>(statement: &'static SetStatement, given: &[T]) -> Option<Self> {
         let expected = given.len() as u64;
         (expected > 0).then(|| Self { statement, rows: rows(given), expected })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::config::Database;
+
+    #[tokio::test]
+    async fn writers_of_a_file_are_called_in_the_order_in_which_they_came() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = Database::Sqlite(directory.path().join("turns.db"));
+        let db = Db::connect(&file, 2).await.unwrap();
+        let (first, called) = (WriteTransaction::begin(&db).await.unwrap(), Mutex::new(Vec::new()));
+        // More than there are connections: who waits takes none.
+        let write = async |number: u32| {
+            let transaction = WriteTransaction::begin(&db).await.unwrap();
+            called.lock().unwrap().push(number);
+            transaction.commit().await.unwrap();
+        };
+        let free = async {
+            let Db::Sqlite(pool, _) = &db else { unreachable!() };
+            sqlx::query("SELECT 1").execute(pool).await.unwrap();
+            first.commit().await.unwrap();
+        };
+        tokio::join!(write(1), write(2), write(3), write(4), free);
+        assert_eq!(*called.lock().unwrap(), [1, 2, 3, 4]);
+        db.close().await;
     }
 }

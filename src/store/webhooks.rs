@@ -1,11 +1,11 @@
 //! Webhook deliveries on their way, and what they do to their endpoints.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use actors::batch::{DeliveryTried, EndpointFault, Try, TryOutcome};
+use actors::batch::{DeliveryTried, EndpointFault, Tried, Try, TryOutcome};
 use actors::id::{AccountId, DeliveryId, EndpointId, GenerationId};
 use actors::ports::{DeliveryStore, StoreError};
-use actors::webhook::{DeliveryStatus, EventName, TryResult, WebhookDelivery, WebhookEndpoint};
+use actors::webhook::{DeliveryStatus, EventName, WebhookDelivery, WebhookEndpoint};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -25,7 +25,7 @@ pub(crate) static LOAD_DELIVERIES: LazyLock<SetStatement> = LazyLock::new(|| {
         "SELECT stored.* FROM {rows} AS r
          JOIN webhook_deliveries AS stored
            ON stored.account_id = r.account_id AND stored.id = r.id
-         {for update}",
+         {for update by id}",
     )
 });
 
@@ -48,7 +48,7 @@ pub(crate) static LOAD_ENDPOINTS: LazyLock<SetStatement> = LazyLock::new(|| {
              stored.paused_until
          FROM {rows} AS r
          JOIN webhook_endpoints AS stored ON stored.account_id = r.account_id
-         {for update}",
+         {for update by id}",
     )
 });
 
@@ -79,13 +79,15 @@ pub(crate) static INSERT_DELIVERIES: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
-/// Writes the results of tries; a delivery that has ended stays as it is.
+/// Writes the results of tries, each only where the delivery has had as many as expected. One
+/// that was queued meanwhile may have arrived all the same, and nothing else.
 pub(crate) static UPDATE_DELIVERIES: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
         &[
             ("account_id", Kind::Id),
             ("id", Kind::Id),
             ("status", Kind::Text),
+            ("tries_before", Kind::Int),
             ("tries", Kind::Int),
             ("next_try_at", Kind::Time),
             ("finished_at", Kind::Time),
@@ -102,7 +104,9 @@ pub(crate) static UPDATE_DELIVERIES: LazyLock<SetStatement> = LazyLock::new(|| {
          FROM {rows} AS r
          WHERE webhook_deliveries.account_id = r.account_id
            AND webhook_deliveries.id = r.id
-           AND webhook_deliveries.status IN ('pending', 'queued')",
+           AND webhook_deliveries.tries = r.tries_before
+           AND (webhook_deliveries.status = 'pending'
+             OR webhook_deliveries.status = 'queued' AND r.status IN ('queued', 'delivered'))",
     )
 });
 
@@ -192,7 +196,8 @@ const FIND_ENDPOINT: &str = "SELECT * FROM webhook_endpoints WHERE account_id = 
 const LIST_PENDING: &str = "SELECT * FROM webhook_deliveries
      WHERE account_id = $1 AND endpoint_id = $2
        AND next_try_at IS NOT NULL AND next_try_at <= $3
-     ORDER BY next_try_at, id LIMIT $4";
+       AND (next_try_at, id) > ($4, $5)
+     ORDER BY next_try_at, id LIMIT $6";
 
 #[async_trait]
 impl DeliveryStore for Store {
@@ -234,13 +239,18 @@ impl DeliveryStore for Store {
         account_id: AccountId,
         endpoint_id: EndpointId,
         due_before: DateTime<Utc>,
+        after: Option<(DateTime<Utc>, DeliveryId)>,
         limit: u32,
     ) -> Result<Vec<WebhookDelivery>, StoreError> {
+        let (after_at, after_id) =
+            after.map_or((DateTime::UNIX_EPOCH, Uuid::nil()), |(at, id)| (at, id.0));
         let found: Vec<DeliveryRow> = on!(&self.db, pool => {
             sqlx::query_as(LIST_PENDING)
                 .bind(account_id.0)
                 .bind(endpoint_id.0)
                 .bind(due_before)
+                .bind(after_at)
+                .bind(after_id)
                 .bind(i64::from(limit))
                 .fetch_all(pool)
                 .await
@@ -249,12 +259,12 @@ impl DeliveryStore for Store {
         found.into_iter().map(TryInto::try_into).collect()
     }
 
-    async fn record_try(
+    async fn record_tries(
         &self,
         account_id: AccountId,
-        tried: DeliveryTried,
-    ) -> Result<Option<TryOutcome>, StoreError> {
-        self.submit(|reply| Unit::Try(account_id, Box::new(tried), reply)).await
+        tried: Vec<DeliveryTried>,
+    ) -> Result<Vec<Option<TryOutcome>>, StoreError> {
+        self.submit(|reply| Unit::Tries(account_id, tried, reply)).await
     }
 
     async fn disable(
@@ -296,7 +306,7 @@ impl TryFrom<DeliveryRow> for WebhookDelivery {
             generation_id: row.generation_id.map(GenerationId),
             status: DeliveryStatus::parse(&row.status).ok_or_else(corrupt)?,
             tries: u32::try_from(row.tries).map_err(|_| corrupt())?,
-            data: row.data.0,
+            data: Arc::new(row.data.0),
             created_at: row.created_at,
             next_try_at: row.next_try_at.unwrap_or(row.created_at),
             queued_at: row.queued_at,
@@ -348,6 +358,7 @@ pub(crate) struct TriedOut<'a> {
     account_id: Id,
     id: Id,
     status: &'static str,
+    tries_before: u32,
     tries: u32,
     next_try_at: Option<Time>,
     finished_at: Option<Time>,
@@ -356,12 +367,14 @@ pub(crate) struct TriedOut<'a> {
 }
 
 /// A tried delivery as a row.
-pub(crate) fn tried_out<'a>(delivery: &WebhookDelivery, result: &'a TryResult) -> TriedOut<'a> {
+pub(crate) fn tried_out(tried: &Tried) -> TriedOut<'_> {
+    let Tried { delivery, tries_before, last: result } = tried;
     let pending = delivery.status == DeliveryStatus::Pending;
     TriedOut {
         account_id: Id(delivery.account_id.0),
         id: Id(delivery.id.0),
         status: delivery.status.as_str(),
+        tries_before: *tries_before,
         tries: delivery.tries,
         next_try_at: pending.then_some(Time(delivery.next_try_at)),
         finished_at: (!delivery.status.is_open()).then_some(Time(result.at)),

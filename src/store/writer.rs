@@ -14,20 +14,26 @@ use actors::batch::{
     self, AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeleteRefusal, DeliveryTried,
     EndpointFault, Snapshot, TryOutcome,
 };
+use actors::file_urls::FileUrls;
 use actors::generation::{Generation, NewAttempt, NewGeneration};
 use actors::id::{AccountId, ApiKeyId, GenerationId, NodeId};
 use actors::idempotency::Conclusion;
 use actors::ports::{DeliveryListener, GenerationListener, IdSource, StoreError};
-use actors::webhook::{DeliveryPolicy, FileUrls};
+use actors::webhook::DeliveryPolicy;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::secrets::PurposeKey;
 use crate::store::in_flight::InFlight;
 use crate::store::rowset::{AccountKey, Id, Key};
 use crate::store::transaction::{Write, WriteConnection, WriteTransaction};
 use crate::store::{
-    Db, StoreMetrics, alerts, endpoint_rows, generations, idempotency, ledger, notifications,
-    spendings, standings, webhooks,
+    Db, StoreMetrics, activities, alerts, endpoint_rows, generations, idempotency, is_contention,
+    ledger, mails,
+    notifications, spendings, standings, webhooks,
 };
+
+/// How often a batch is begun that another transaction keeps being in the way of.
+const TRIES_MAX: u32 = 5;
 
 /// What the rules of a batch need beside the rows.
 pub(crate) struct Rules {
@@ -53,8 +59,8 @@ pub(crate) enum Unit {
     Conclude(Box<Conclusion>, Reply<()>),
     /// See `GenerationStore::delete`.
     Delete(AccountId, GenerationId, Reply<Result<(), DeleteRefusal>>),
-    /// See `DeliveryStore::record_try`.
-    Try(AccountId, Box<DeliveryTried>, Reply<Option<TryOutcome>>),
+    /// See `DeliveryStore::record_tries`.
+    Tries(AccountId, Vec<DeliveryTried>, Reply<Vec<Option<TryOutcome>>>),
     /// See `DeliveryStore::disable`.
     Disable(AccountId, EndpointFault, Reply<bool>),
 }
@@ -64,6 +70,8 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 /// The writer, to be run as a task of its own until its queue is closed.
 pub(crate) struct Writer {
     pub(crate) db: Db,
+    /// Seals the mail that it writes.
+    pub(crate) mail_key: Arc<PurposeKey>,
     pub(crate) rules: Rules,
     pub(crate) queue: mpsc::Receiver<Unit>,
     pub(crate) batch_max: usize,
@@ -78,7 +86,17 @@ impl Writer {
     pub(crate) async fn run(mut self) {
         let mut connection = None;
         let mut units = Vec::with_capacity(self.batch_max);
-        while self.queue.recv_many(&mut units, self.batch_max).await > 0 {
+        while let Some(first) = self.queue.recv().await {
+            // What comes while others write need not wait for the next batch.
+            let _turn = self.db.turn().await;
+            let mut size = first.size();
+            units.push(first);
+            while size < self.batch_max
+                && let Ok(unit) = self.queue.try_recv()
+            {
+                size += unit.size();
+                units.push(unit);
+            }
             let started = Instant::now();
             self.metrics.batch_units.observe(units.len() as f64);
             self.commit(&mut connection, std::mem::take(&mut units)).await;
@@ -86,10 +104,20 @@ impl Writer {
         }
     }
 
-    /// Commits units together; when the database refuses the batch, each alone, so that one
-    /// bad unit fails alone.
+    /// Commits units together, again when another transaction was in the way; when the database
+    /// refuses the batch, each alone, so that one bad unit fails alone.
     async fn commit(&mut self, connection: &mut Option<WriteConnection>, units: Vec<Unit>) {
-        match self.attempt(connection, &units).await {
+        let mut outcome = self.attempt(connection, &units).await;
+        for _ in 1..TRIES_MAX {
+            match outcome {
+                Err(error) if is_contention(&error) => {
+                    tracing::warn!(%error, units = units.len(), "in each other's way; once more");
+                    outcome = self.attempt(connection, &units).await;
+                }
+                Ok(_) | Err(_) => break,
+            }
+        }
+        match outcome {
             Ok((answers, changes)) => {
                 self.watchers.changed(&mut changes.moved());
                 let deliveries = self.in_flight.remember(changes);
@@ -136,7 +164,7 @@ impl Writer {
         let mut batch = Batch::new(snapshot, &next_id, by);
         let answers = units.iter().map(|unit| Answer::decide(unit, &mut batch)).collect();
         let changes = batch.into_changes();
-        save(&mut transaction, &changes, rules.node).await?;
+        save(&mut transaction, &changes, rules.node, &self.mail_key).await?;
         transaction.commit().await?;
         Ok((answers, changes))
     }
@@ -156,8 +184,20 @@ impl Unit {
             Self::Advance(_, reply) => drop(reply.send(Err(error))),
             Self::Conclude(_, reply) => drop(reply.send(Err(error))),
             Self::Delete(_, _, reply) => drop(reply.send(Err(error))),
-            Self::Try(_, _, reply) => drop(reply.send(Err(error))),
+            Self::Tries(_, _, reply) => drop(reply.send(Err(error))),
             Self::Disable(_, _, reply) => drop(reply.send(Err(error))),
+        }
+    }
+
+    /// How much of a batch it is.
+    fn size(&self) -> usize {
+        match self {
+            Self::Tries(_, tried, _) => tried.len(),
+            Self::Accept(..)
+            | Self::Advance(..)
+            | Self::Conclude(..)
+            | Self::Delete(..)
+            | Self::Disable(..) => 1,
         }
     }
 
@@ -167,7 +207,7 @@ impl Unit {
             Self::Advance(advance, _) => advance.account_id,
             Self::Conclude(conclusion, _) => conclusion.key.account_id,
             Self::Delete(account_id, ..)
-            | Self::Try(account_id, ..)
+            | Self::Tries(account_id, ..)
             | Self::Disable(account_id, ..) => *account_id,
         }
     }
@@ -178,7 +218,7 @@ enum Answer {
     Advance(Result<Generation, AdvanceRefusal>),
     Conclude,
     Delete(Result<(), DeleteRefusal>),
-    Try(Option<TryOutcome>),
+    Tries(Vec<Option<TryOutcome>>),
     Disable(bool),
 }
 
@@ -195,7 +235,9 @@ impl Answer {
                 Self::Conclude
             }
             Unit::Delete(account_id, id, _) => Self::Delete(batch.delete(*account_id, *id)),
-            Unit::Try(_, tried, _) => Self::Try(batch.record_try(tried.as_ref().clone())),
+            Unit::Tries(_, tried, _) => {
+                Self::Tries(tried.iter().map(|one| batch.record_try(one)).collect())
+            }
             Unit::Disable(_, fault, _) => Self::Disable(batch.disable(*fault)),
         }
     }
@@ -207,7 +249,7 @@ impl Answer {
             (Self::Advance(answer), Unit::Advance(_, reply)) => drop(reply.send(Ok(answer))),
             (Self::Conclude, Unit::Conclude(_, reply)) => drop(reply.send(Ok(()))),
             (Self::Delete(answer), Unit::Delete(.., reply)) => drop(reply.send(Ok(answer))),
-            (Self::Try(answer), Unit::Try(_, _, reply)) => drop(reply.send(Ok(answer))),
+            (Self::Tries(answer), Unit::Tries(_, _, reply)) => drop(reply.send(Ok(answer))),
             (Self::Disable(answer), Unit::Disable(_, _, reply)) => drop(reply.send(Ok(answer))),
             _ => unreachable!("answers are made from the units, in order"),
         }
@@ -225,6 +267,8 @@ async fn load(
     // Each row once: several units of a batch may be about the same one, and a row that came
     // back twice would share its attempts out among its copies. In order, so that two servers
     // lock in the same one.
+    let trusting =
+        units.iter().any(|unit| matches!(unit, Unit::Tries(..))) && in_flight.trust();
     let (mut advancing, mut tried_ones) = (BTreeSet::new(), BTreeSet::new());
     let (mut spending, mut claimed, mut refunding) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut need = |key| match in_flight.take(key) {
@@ -261,9 +305,16 @@ async fn load(
                     telling.insert(account_id);
                 }
             }
-            Unit::Try(_, tried, _) => {
-                telling.insert(account_id);
-                tried_ones.insert((account_id, tried.delivery_id));
+            Unit::Tries(_, tried, _) => {
+                // One that fails may disable its endpoint, which the others are told.
+                if !(trusting && tried.iter().all(DeliveryTried::is_routine)) {
+                    telling.insert(account_id);
+                }
+                let keys = tried.iter().map(|one| (account_id, one.delivery.id));
+                tried_ones.extend(keys.filter(|_| !trusting));
+                snapshot.deliveries.extend(
+                    tried.iter().filter(|_| trusting).map(|one| (one.delivery.id, one.delivery.clone())),
+                );
             }
             Unit::Disable(..) => drop(telling.insert(account_id)),
         }
@@ -348,6 +399,7 @@ async fn save(
     transaction: &mut WriteTransaction<'_>,
     changes: &Changes,
     node: NodeId,
+    mail_key: &PurposeKey,
 ) -> Result<(), StoreError> {
     let inserted: Vec<_> =
         changes.inserted.iter().map(|generation| generations::inserted(generation, node)).collect();
@@ -375,11 +427,7 @@ async fn save(
     let records: Vec<_> = changes.records.iter().map(idempotency::record_out).collect();
     let forgotten: Vec<_> = changes.forgotten.iter().map(idempotency::key_out).collect();
     let deliveries: Vec<_> = changes.deliveries.iter().map(webhooks::delivery_out).collect();
-    let tried: Vec<_> = changes
-        .tried
-        .iter()
-        .map(|(delivery, result)| webhooks::tried_out(delivery, result))
-        .collect();
+    let tried: Vec<_> = changes.tried.iter().map(webhooks::tried_out).collect();
     let tries: Vec<_> = changes.tries.iter().map(webhooks::try_out).collect();
     let endpoints: Vec<_> = changes.endpoints.iter().map(endpoint_rows::endpoint_out).collect();
     let told: Vec<_> = changes.notifications.iter().map(notifications::notification_out).collect();
@@ -392,6 +440,9 @@ async fn save(
         .collect();
     let deleted: Vec<_> =
         changes.deleted.iter().map(|(account_id, id)| generations::key(*account_id, *id)).collect();
+    let done: Vec<_> = changes.activities.iter().map(activities::activity_out).collect();
+    let mailed: Vec<_> =
+        changes.mails.iter().map(|mail| mails::owner_mail_out(mail, mail_key)).collect();
     let writes = [
         Write::new(&generations::INSERT, &inserted),
         Write::new(&generations::UPDATE, &updated),
@@ -407,6 +458,7 @@ async fn save(
         Write::new(&webhooks::UPDATE_ENDPOINTS, &endpoints),
         Write::new(&notifications::INSERT, &told),
         Write::new(&alerts::UPSERT, &alerts),
+        Write::new(&activities::INSERT, &done),
         // Last: it may have ended in this very batch.
         Write::new(&generations::DELETE, &deleted),
     ];
@@ -414,6 +466,7 @@ async fn save(
     // As many rows as there are, which is why they are not among the others. What was answered
     // about a generation may hold its prompt and its files.
     transaction.execute(&webhooks::QUEUE_PENDING, &disabled).await?;
+    transaction.execute(&mails::INSERT_FOR_OWNERS, &mailed).await?;
     transaction.execute(&idempotency::FORGET_DELETED, &deleted).await?;
     Ok(())
 }

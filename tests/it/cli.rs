@@ -166,6 +166,7 @@ async fn every_command_prints_one_document_with_its_fields(backend: Backend) {
             "created_at",
             "completed_at",
             "outputs",
+            "files_removed_at",
             "attempts",
         ],
     );
@@ -480,11 +481,9 @@ fn commands_work_before_the_first_start_of_the_server() {
         assert_eq!((printed.code, printed.err.as_str()), (0, ""), "{line:?}: {printed:?}");
         printed.json()
     };
-    for line in [&["audit"][..], &["account", "list"], &["migrate"]] {
-        let directory = tempfile::tempdir().unwrap();
-        type_line(&directory, line);
-        assert_eq!(type_line(&directory, &["account", "list"])["accounts"], json!([]));
-    }
+    let directory = tempfile::tempdir().unwrap();
+    type_line(&directory, &["migrate"]);
+    assert_eq!(type_line(&directory, &["account", "list"])["accounts"], json!([]));
     let directory = tempfile::tempdir().unwrap();
     let made = type_line(
         &directory,
@@ -502,6 +501,18 @@ fn commands_work_before_the_first_start_of_the_server() {
     let ledger = type_line(&directory, &["ledger", "list", "--account", account]);
     assert_eq!(ledger["entries"].as_array().unwrap().len(), 1);
     assert_eq!(type_line(&directory, &["audit"])["ok"], true);
+}
+
+#[test]
+fn a_mistyped_directory_does_not_become_an_empty_database() {
+    let directory = tempfile::tempdir().unwrap();
+    for line in [&["audit"][..], &["account", "list"], &["key", "list"], &["generation", "list"]] {
+        let printed = run(on(&directory).args(line));
+        assert_ne!(printed.code, 0, "{line:?}: {printed:?}");
+    }
+    let refused = run(on(&directory).arg("audit"));
+    assert!(refused.err.contains("babysea migrate"), "{refused:?}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 /// Makes a database with an account, and does something to it that nobody may do.

@@ -70,7 +70,7 @@ impl Emulator {
         self.client.post(format!("{}{path}", self.url)).json(body)
     }
 
-    async fn set_faults(&self, provider: &str, faults: Value) {
+    pub async fn set_faults(&self, provider: &str, faults: Value) {
         let url = format!("{}/admin/faults/{provider}", self.url);
         let answer = self.client.put(url).json(&faults).send().await.unwrap();
         assert_eq!(answer.status(), 200);

@@ -26,7 +26,6 @@ on_both!(
     a_replay_is_a_new_delivery_of_the_same_data,
     a_low_balance_is_told_once,
     secrets_are_sealed_anew_with_another_master_key,
-    every_event_arrives_though_the_server_is_killed_in_between,
     the_libraries_of_standard_webhooks_accept_what_is_sent,
 );
 
@@ -257,71 +256,6 @@ async fn secrets_are_sealed_anew_with_another_master_key(backend: Backend) {
     app.generate("sandbox/inline", json!({})).await.data();
     check_signature(&receiver.wait_for_count(1).await[0], &secret);
     assert_eq!(row(&app, &id)["status"], "enabled");
-}
-
-/// Events that are on their way when the server is killed. A tenth of them fails at first.
-const EVENTS: usize = 400;
-
-async fn every_event_arrives_though_the_server_is_killed_in_between(backend: Backend) {
-    let mut app = TestApp::start_with(backend, &[("webhooks.waits_ms", "0,50,50")]).await;
-    app.cli(&[
-        "credit",
-        "add",
-        "--account",
-        &app.account_id,
-        "--amount",
-        "100",
-        "--key",
-        "more",
-        "--description",
-        "More",
-    ]);
-    let receiver = Receiver::start();
-    let (id, _) = endpoint(&app, &receiver.url, &["generation.started"]);
-    app.cli(&["webhook", "disable", "--id", &id]);
-    let slow = json!({ "generation_sandbox_latency_ms": 600_000 });
-    let mut made = Vec::new();
-    for _ in 0..40 {
-        made.push(app.generate("sandbox/polling", slow.clone()).await.generation_id());
-    }
-    app.cli(&["webhook", "enable", "--id", &id]);
-    app.cli(&["webhook", "deliver-queued", "--id", &id]);
-    let until = ["--from", "2020-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z"];
-    let line = [&["webhook", "replay", "--id", &id][..], &until].concat();
-    for _ in 0..EVENTS / 40 - 1 {
-        assert_eq!(app.cli(&line)["resent"], 40);
-    }
-    for count in [EVENTS / 4, EVENTS / 2] {
-        receiver.wait_for_count(count).await;
-        for _ in 0..EVENTS / 20 {
-            receiver.then(Reply::Status(500));
-        }
-        app.kill();
-        app.start_again();
-    }
-    wait::until("nothing waits any more", async || {
-        let rows = log(&app, &id);
-        rows.iter().all(|row| row["state"] == "delivered").then_some(())
-    })
-    .await;
-    // Every event of the log was taken, under the id that it has there.
-    let mut taken: Vec<String> = receiver
-        .received()
-        .iter()
-        .filter(|one| one.answered == 200)
-        .map(|one| one.header("x-babysea-delivery-id").to_owned())
-        .collect();
-    taken.sort();
-    taken.dedup();
-    let sent: Vec<Value> = log(&app, &id).into_iter().filter(|row| row["attempts"] != 0).collect();
-    assert_eq!(sent.len(), EVENTS);
-    for row in sent {
-        let id = row["webhook_delivery_id"].as_str().unwrap();
-        assert!(taken.iter().any(|one| one == id), "{row}");
-    }
-    for id in made {
-        app.ask(app.post(&format!("/v1/content/generation/cancel/{id}"))).await;
-    }
 }
 
 async fn the_libraries_of_standard_webhooks_accept_what_is_sent(backend: Backend) {

@@ -20,7 +20,7 @@ const PROVIDERS: [(&str, &str, &str); 8] = [
     ("runway", "key_0123456789abcdef", "/runway"),
 ];
 
-async fn app_behind(emulator: &Emulator) -> TestApp {
+pub async fn app_behind(emulator: &Emulator, more: &[(&str, &str)]) -> TestApp {
     let mut settings = vec![
         ("catalogue.allow_placeholder_prices".to_owned(), "true".to_owned()),
         ("plan_enterprise.images_in_flight_max".to_owned(), "1000".to_owned()),
@@ -38,8 +38,8 @@ async fn app_behind(emulator: &Emulator) -> TestApp {
         settings.push((format!("provider_{name}.api_key"), key.to_owned()));
         settings.push((format!("provider_{name}.base_url"), format!("{}{path}", emulator.url)));
     }
-    let settings: Vec<(&str, &str)> =
-        settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let settings = settings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let settings: Vec<(&str, &str)> = settings.chain(more.iter().copied()).collect();
     TestApp::start_with(Backend::Sqlite, &settings).await
 }
 
@@ -47,7 +47,7 @@ async fn app_behind(emulator: &Emulator) -> TestApp {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_model_lives_at_every_provider_of_its_stack() {
     let emulator = Emulator::instant("");
-    let app = app_behind(&emulator).await;
+    let app = app_behind(&emulator, &[]).await;
     let (_, key) = app.account("100000");
     let made = app.generate("sandbox/inline", json!({})).await.generation_id();
     let picture = app.wait_for_end(&made).await["generation_output_file"][0].clone();

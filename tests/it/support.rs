@@ -1,14 +1,18 @@
 //! What every story needs.
 
 pub mod app;
+pub mod browser;
+pub mod bucket;
 pub mod database;
 pub mod described;
 pub mod host;
+pub mod mail;
 pub mod metrics;
 pub mod node;
 pub mod people;
 pub mod program;
 pub mod receiver;
+pub mod signed_in;
 pub mod wait;
 pub mod wire;
 

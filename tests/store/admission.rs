@@ -16,7 +16,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use providers::MediaKind;
 
-use crate::support::{TestStore, at, attempt, completed, credits, new, taken};
+use crate::support::{TestStore, at, attempt, by, completed, credits, new, taken};
 
 on_both!(
     racers_stay_within_the_cap_of_their_plan,
@@ -38,6 +38,7 @@ async fn account_on(test: &TestStore, plan: Plan) -> AccountId {
         kind: AccountKind::Team,
         plan,
         email: None,
+        failover_on_moderation: false,
         balance: Credits::ZERO,
         created_at: at(0),
     };
@@ -216,7 +217,7 @@ async fn a_refund_gives_back_to_the_key(test: TestStore) {
     assert_eq!(spent(&test, key).await, "0.100");
     ask().await.unwrap();
     assert_eq!(spent(&test, key).await, "0.200");
-    test.store.delete_key(account, key).await.unwrap();
+    test.store.delete_key(account, key, by(0)).await.unwrap();
     // What a deleted key has in flight still ends.
     let third = accept(&test, NewGeneration { asked_by, ..fresh(account) }).await.unwrap();
     assert_eq!(third.asked_by.month, None);

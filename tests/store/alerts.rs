@@ -4,7 +4,7 @@ use actors::alert::{AlertSettings, low_balance_data};
 use actors::generation::NewAttempt;
 use actors::id::{AccountId, GenerationId};
 use actors::notification::NotificationKind;
-use actors::ports::deliveries::{DeliveryLog, NotificationStore};
+use actors::ports::deliveries::{DeliveryLog, LogQuery, NotificationStore};
 use actors::ports::{AccountStore, GenerationStore, Grant, IdSource};
 use actors::webhook::EventName;
 use babysea::endpoint_admin::set_alerts;
@@ -28,7 +28,7 @@ async fn reserve(test: &TestStore, account_id: AccountId, seconds: i64) {
 }
 
 async fn told(test: &TestStore, account_id: AccountId) -> usize {
-    let all = test.store.list_notifications(account_id, 100).await.unwrap();
+    let all = test.store.list_notifications(account_id, None, 100).await.unwrap();
     assert!(all.iter().all(|one| one.kind == NotificationKind::CreditsLowBalance));
     all.len()
 }
@@ -46,7 +46,7 @@ async fn an_account_that_never_chose_is_told_below_half_a_credit_once(test: Test
     assert_eq!(told(&test, account_id).await, 0, "0.500 is not below it");
     reserve(&test, account_id, 2).await;
     reserve(&test, account_id, 10_000).await;
-    let all = test.store.list_notifications(account_id, 100).await.unwrap();
+    let all = test.store.list_notifications(account_id, None, 100).await.unwrap();
     assert_eq!(all.len(), 1);
     let wanted = low_balance_data(account_id, credits("0.400"), &[credits("0.500")]);
     assert_eq!(all[0].data, wanted);
@@ -83,7 +83,12 @@ async fn thresholds_crossed_at_once_are_one_event_for_who_subscribes(test: TestS
     set_alerts(&test.context, account_id, settings).await.unwrap();
     reserve(&test, account_id, 1).await;
     reserve(&test, account_id, 2).await;
-    let log = test.store.list_deliveries(account_id, endpoint, None, 10).await.unwrap();
+    let log = test
+        .store
+        .list_deliveries(account_id, endpoint, &LogQuery::default(), 10)
+        .await
+        .unwrap()
+        .deliveries;
     assert_eq!(log.len(), 1);
     let delivery = &log[0].delivery;
     assert_eq!((delivery.event, delivery.generation_id), (EventName::CreditsLowBalance, None));

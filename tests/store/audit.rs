@@ -210,10 +210,11 @@ impl Filled {
         test.store.advance(cancel).await.unwrap().unwrap();
         let processing = test.processing(account).await;
         let pending = test.accepted(account).await;
-        let deliveries = test.store.list_pending(account, endpoint, at(99), 10).await.unwrap();
+        let deliveries = test.store.list_pending(account, endpoint, at(99), None, 10).await.unwrap();
         let result = TryResult { status: Some(200), at: at(9), ..TryResult::default() };
-        let tried = DeliveryTried { delivery_id: deliveries[0].id, number: 1, spread: 0.5, result };
-        test.store.record_try(account, tried).await.unwrap().unwrap();
+        let delivery = deliveries[0].clone();
+        let tried = DeliveryTried { delivery, endpoint_calm: false, spread: 0.5, result };
+        test.store.record_tries(account, vec![tried]).await.unwrap();
         let ids = vec![
             ("{succeeded}", succeeded.id.0),
             ("{failed}", failed.id.0),
@@ -234,7 +235,7 @@ impl Filled {
             text = text.replace(name, &id);
         }
         match self.test.connect().await {
-            Db::Sqlite(pool) => {
+            Db::Sqlite(pool, _) => {
                 sqlx::raw_sql(AssertSqlSafe(text)).execute(&pool).await.unwrap();
                 pool.close().await;
             }

@@ -77,11 +77,11 @@ async fn what_has_ended_is_deleted_once_and_its_ledger_stays(test: TestStore) {
     assert_eq!(won.len(), 1);
     assert!(lost.iter().all(|lost| *lost == Err(DeleteRefusal::NotFound)));
     assert_eq!(test.store.find(account, generation.id).await.unwrap(), None);
-    let late = vec![Event::ResultDiscarded { attempt: 1, at: at(9) }];
+    let late = vec![Event::ResultDiscarded { attempt: 1, cost: None, at: at(9) }];
     assert_eq!(test.advance(&generation, late).await, Err(AdvanceRefusal::NotFound));
     let ledger = ["add 1.000 1.000", "reserve 0.100 0.900", "charge 0.100 0.900"];
     assert_eq!(test.ledger(account).await, ledger);
-    assert_eq!(test.store.list_pending(account, endpoint, at(1000), 10).await.unwrap().len(), 2);
+    assert_eq!(test.store.list_pending(account, endpoint, at(1000), None, 10).await.unwrap().len(), 2);
     test.finish().await;
 }
 

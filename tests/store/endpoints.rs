@@ -5,7 +5,7 @@ use std::time::Duration;
 use actors::batch::{DeliveryTried, EndpointFault, TryOutcome};
 use actors::id::{AccountId, DeliveryId, EndpointId};
 use actors::notification::NotificationKind;
-use actors::ports::deliveries::{DeliveryLog, LoggedDelivery, NotificationStore};
+use actors::ports::deliveries::{DeliveryLog, LogQuery, LoggedDelivery, NotificationStore};
 use actors::ports::{
     BacklogStore, DeliveryStore, Enabling, EndpointRefusal, EndpointStore, IdSource,
 };
@@ -20,7 +20,7 @@ use babysea::ids::SystemIds;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::support::{TRIES_MAX, TestStore, at, completed};
+use crate::support::{TRIES_MAX, TestStore, at, by, completed};
 
 on_both!(
     an_endpoint_is_stored_as_it_was_made,
@@ -36,6 +36,8 @@ on_both!(
     an_endpoint_that_asks_for_a_pause_is_not_due_until_it_is_over,
     due_endpoints_are_listed_page_by_page,
     a_try_that_is_recorded_twice_counts_once_and_is_in_the_log,
+    what_is_believed_of_a_delivery_is_checked_when_it_is_written,
+    pending_deliveries_are_listed_page_by_page,
     a_rotated_secret_may_go_on_beside_the_new_one,
     events_are_edited_and_only_those_that_can_be_asked_for,
     a_delivery_is_tried_until_its_tries_are_used_up,
@@ -86,10 +88,10 @@ async fn the_number_of_endpoints_is_bounded(test: TestStore) {
     let endpoint = test.endpoint(account_id, &EventName::DEFAULT).await;
     let mut next = endpoint.clone();
     next.state.id = EndpointId(SystemIds.next());
-    let refused = test.store.create_endpoint(next.clone(), 1).await.unwrap();
+    let refused = test.store.create_endpoint(next.clone(), 1, by(0)).await.unwrap();
     assert_eq!(refused, Err(EndpointRefusal::TooMany(1)));
     next.state.account_id = AccountId(SystemIds.next());
-    let refused = test.store.create_endpoint(next, 10).await.unwrap();
+    let refused = test.store.create_endpoint(next, 10, by(0)).await.unwrap();
     assert_eq!(refused, Err(EndpointRefusal::UnknownAccount));
     test.finish().await;
 }
@@ -98,24 +100,24 @@ async fn an_endpoint_belongs_to_its_account(test: TestStore) {
     let (owner, other) = (test.account("1").await, test.account("1").await);
     let id = test.endpoint(owner, &EventName::DEFAULT).await.state.id;
     assert!(test.store.find_endpoint(other, id).await.unwrap().is_none());
-    assert!(!test.store.disable_endpoint(other, id, at(1)).await.unwrap());
-    assert!(!test.store.edit_endpoint(other, id, &EventName::DEFAULT).await.unwrap());
-    let enabled = test.store.enable_endpoint(other, id, enabling(1, false)).await.unwrap();
+    assert!(!test.store.disable_endpoint(other, id, by(1)).await.unwrap());
+    assert!(!test.store.edit_endpoint(other, id, &EventName::DEFAULT, by(0)).await.unwrap());
+    let enabled = test.store.enable_endpoint(other, id, enabling(1, false), by(0)).await.unwrap();
     assert_eq!(enabled, Err(EndpointRefusal::UnknownEndpoint));
     let secret = SecretString::from("whsec_other");
-    assert!(!test.store.rotate_endpoint_secret(other, id, secret, None).await.unwrap());
-    assert!(!test.store.delete_endpoint(other, id).await.unwrap());
+    assert!(!test.store.rotate_endpoint_secret(other, id, secret, None, by(0)).await.unwrap());
+    assert!(!test.store.delete_endpoint(other, id, by(0)).await.unwrap());
     let found = test.store.find_endpoint_owner_any_account(id).await.unwrap();
     assert_eq!(found, Some(owner));
     test.processing(owner).await;
-    assert!(test.store.delete_endpoint(owner, id).await.unwrap(), "with its deliveries");
-    assert!(!test.store.delete_endpoint(owner, id).await.unwrap());
+    assert!(test.store.delete_endpoint(owner, id, by(0)).await.unwrap(), "with its deliveries");
+    assert!(!test.store.delete_endpoint(owner, id, by(0)).await.unwrap());
     assert_eq!(test.store.find_endpoint_owner_any_account(id).await.unwrap(), None);
     test.finish().await;
 }
 
 async fn pending(test: &TestStore, account_id: AccountId, id: EndpointId) -> Vec<WebhookDelivery> {
-    test.store.list_pending(account_id, id, at(100_000), 100).await.unwrap()
+    test.store.list_pending(account_id, id, at(100_000), None, 100).await.unwrap()
 }
 
 /// That an endpoint is to be enabled.
@@ -124,7 +126,12 @@ fn enabling(seconds: i64, force: bool) -> Enabling {
 }
 
 async fn log(test: &TestStore, account_id: AccountId, id: EndpointId) -> Vec<LoggedDelivery> {
-    let mut log = test.store.list_deliveries(account_id, id, None, 1000).await.unwrap();
+    let mut log = test
+        .store
+        .list_deliveries(account_id, id, &LogQuery::default(), 1000)
+        .await
+        .unwrap()
+        .deliveries;
     log.reverse();
     log
 }
@@ -139,7 +146,7 @@ async fn a_disabled_endpoint_keeps_its_events_and_sends_them_when_told(test: Tes
     let generation = test.processing(account_id).await;
     let due = async || test.store.list_due_endpoints_any_account(at(100), None, 10).await.unwrap();
     assert_eq!(due().await, [(account_id, id)]);
-    assert!(test.store.disable_endpoint(account_id, id, at(2)).await.unwrap());
+    assert!(test.store.disable_endpoint(account_id, id, by(2)).await.unwrap());
     test.advance(&generation, vec![completed(1)]).await.unwrap();
     assert!(due().await.is_empty());
     assert_eq!(statuses(&test, account_id, id).await, [DeliveryStatus::Queued; 2]);
@@ -168,7 +175,7 @@ async fn a_disabled_endpoint_keeps_its_events_and_sends_them_when_told(test: Tes
 async fn what_was_queued_for_too_long_expires(test: TestStore) {
     let account_id = test.account("1").await;
     let id = test.endpoint(account_id, &EventName::DEFAULT).await.state.id;
-    test.store.disable_endpoint(account_id, id, at(0)).await.unwrap();
+    test.store.disable_endpoint(account_id, id, by(0)).await.unwrap();
     let first = test.processing(account_id).await;
     let second = test.processing(account_id).await;
     test.advance(&first, vec![completed(1)]).await.unwrap();
@@ -219,13 +226,18 @@ async fn a_delivery_and_a_time_are_replayed_as_new_deliveries(test: TestStore) {
 async fn more_than_a_page_is_sent_again_in_order(test: TestStore) {
     let account_id = test.account("1000").await;
     let id = test.endpoint(account_id, &[EventName::GenerationStarted]).await.state.id;
-    test.store.disable_endpoint(account_id, id, at(0)).await.unwrap();
+    test.store.disable_endpoint(account_id, id, by(0)).await.unwrap();
     let all = (0..501).map(async |_| test.processing(account_id).await);
     futures_util::future::join_all(all).await;
     test.clock.set(at(100));
     enable(&test.context, account_id, id, false).await.unwrap();
     assert_eq!(deliver_queued(&test.context, account_id, id).await.unwrap(), 501);
-    let log = test.store.list_deliveries(account_id, id, None, 2000).await.unwrap();
+    let log = test
+        .store
+        .list_deliveries(account_id, id, &LogQuery::default(), 2000)
+        .await
+        .unwrap()
+        .deliveries;
     let repeated: Vec<DeliveryId> =
         log.iter().filter_map(|logged| logged.delivery.replay_of).collect();
     assert_eq!(repeated.len(), 501);
@@ -251,11 +263,11 @@ async fn an_endpoint_that_failed_is_probed_with_the_oldest_event_after_its_coold
     let told = pending(&test, account_id, other).await;
     assert_eq!(told[0].event, EventName::WebhookDisabled);
     assert_eq!(told[0].data["webhook_disabled_reason"], "quarantined");
-    let notified = test.store.list_notifications(account_id, 10).await.unwrap();
+    let notified = test.store.list_notifications(account_id, None, 10).await.unwrap();
     assert_eq!(notified[0].kind, NotificationKind::WebhookDisabled);
     assert_eq!(notified[0].data, told[0].data);
     let enable = async |seconds, force| {
-        test.store.enable_endpoint(account_id, id, enabling(seconds, force)).await.unwrap()
+        test.store.enable_endpoint(account_id, id, enabling(seconds, force), by(0)).await.unwrap()
     };
     let early = enable(69, false).await.unwrap_err();
     let until = at(70);
@@ -292,8 +304,7 @@ async fn an_answer_of_410_disables_and_queues_what_is_pending(test: TestStore) {
         at: at(9),
         ..TryResult::default()
     };
-    let tried = DeliveryTried { delivery_id: deliveries[0].id, number: 1, spread: 0.5, result };
-    let outcome = test.store.record_try(account_id, tried).await.unwrap().unwrap();
+    let outcome = record(&test, &deliveries[0], 1, result).await;
     assert!(!outcome.endpoint_enabled);
     assert_eq!(statuses(&test, account_id, id).await, [DeliveryStatus::Queued; 2]);
     // One was on its way and has arrived all the same.
@@ -316,8 +327,7 @@ async fn an_endpoint_that_asks_for_a_pause_is_not_due_until_it_is_over(test: Tes
         retry_after: Some(Duration::from_secs(60)),
         ..TryResult::default()
     };
-    let tried = DeliveryTried { delivery_id: delivery.id, number: 1, spread: 0.5, result };
-    test.store.record_try(account_id, tried).await.unwrap().unwrap();
+    record(&test, &delivery, 1, result).await;
     let due =
         async |now| test.store.list_due_endpoints_any_account(at(now), None, 10).await.unwrap();
     assert!(due(69).await.is_empty());
@@ -356,14 +366,8 @@ async fn a_try_that_is_recorded_twice_counts_once_and_is_in_the_log(test: TestSt
         excerpt: Some("{\"busy\": \"ä\"}".to_owned()),
         retry_after: None,
     };
-    let tried = |number| DeliveryTried {
-        delivery_id: delivery.id,
-        number,
-        spread: 0.5,
-        result: result.clone(),
-    };
     for number in [1, 1, 2, 1] {
-        test.store.record_try(account_id, tried(number)).await.unwrap().unwrap();
+        record(&test, &delivery, number, result.clone()).await;
     }
     let tries = test.store.list_tries(account_id, delivery.id).await.unwrap();
     assert_eq!(tries.iter().map(|one| one.number).collect::<Vec<_>>(), [1, 2]);
@@ -373,6 +377,61 @@ async fn a_try_that_is_recorded_twice_counts_once_and_is_in_the_log(test: TestSt
     let other = test.account("1").await;
     assert!(test.store.find_delivery(other, delivery.id).await.unwrap().is_none());
     assert!(test.store.list_tries(other, delivery.id).await.unwrap().is_empty());
+    test.finish().await;
+}
+
+/// Whoever has tried a delivery says how it was before; here that is no longer true.
+async fn what_is_believed_of_a_delivery_is_checked_when_it_is_written(test: TestStore) {
+    let account_id = test.account("1").await;
+    let id = test.endpoint(account_id, &[EventName::GenerationStarted]).await.state.id;
+    for _ in 0..5 {
+        test.processing(account_id).await;
+    }
+    let [twice, arrived, failed, fine, gone] =
+        pending(&test, account_id, id).await.try_into().unwrap();
+    let success = |at| TryResult { status: Some(204), at, ..TryResult::default() };
+    let failure = TryResult { error: Some("no".to_owned()), ..success(at(10)) };
+    let calm = async |tried: Vec<DeliveryTried>| {
+        test.store.record_tries(account_id, tried).await.unwrap()
+    };
+    for time in [at(10), at(11)] {
+        let outcome = calm(vec![tried(&twice, 1, success(time), true)]).await.remove(0).unwrap();
+        assert_eq!((outcome.delivery.status, outcome.delivery.tries), (DeliveryStatus::Delivered, 1));
+    }
+    assert_eq!(test.store.list_tries(account_id, twice.id).await.unwrap().len(), 1);
+    // The rest is queued.
+    assert!(test.store.disable_endpoint(account_id, id, at(12)).await.unwrap());
+    let outcomes = calm(vec![
+        tried(&arrived, 1, success(at(13)), true),
+        tried(&failed, 1, failure, true),
+        tried(&fine, 1, success(at(14)), true),
+    ]);
+    let statuses: Vec<DeliveryStatus> =
+        outcomes.await.into_iter().map(|outcome| outcome.unwrap().delivery.status).collect();
+    use DeliveryStatus::{Delivered, Queued};
+    assert_eq!(statuses, [Delivered, Queued, Delivered]);
+    let logged = test.store.find_delivery(account_id, failed.id).await.unwrap().unwrap();
+    assert_eq!((logged.delivery.status, logged.delivery.tries), (Queued, 1));
+    assert!(test.store.delete_endpoint(account_id, id).await.unwrap());
+    assert_eq!(calm(vec![tried(&gone, 1, success(at(15)), true)]).await, [None]);
+    test.finish().await;
+}
+
+async fn pending_deliveries_are_listed_page_by_page(test: TestStore) {
+    let account_id = test.account("1").await;
+    let id = test.endpoint(account_id, &[EventName::GenerationStarted]).await.state.id;
+    for _ in 0..5 {
+        test.processing(account_id).await;
+    }
+    let (mut after, mut listed) = (None, Vec::new());
+    loop {
+        let page = test.store.list_pending(account_id, id, at(100), after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some((last.next_try_at, last.id));
+        listed.extend(page);
+    }
+    assert_eq!(listed, pending(&test, account_id, id).await);
+    assert_eq!(listed.len(), 5);
     test.finish().await;
 }
 
@@ -416,8 +475,28 @@ async fn try_it(
     let status = if error.is_some() { 500 } else { 204 };
     let error = error.map(str::to_owned);
     let result = TryResult { status: Some(status), error, at, ..TryResult::default() };
-    let tried = DeliveryTried { delivery_id: delivery.id, number, spread: 0.5, result };
-    test.store.record_try(delivery.account_id, tried).await.unwrap().unwrap()
+    record(test, delivery, number, result).await
+}
+
+async fn record(
+    test: &TestStore,
+    delivery: &WebhookDelivery,
+    number: u32,
+    result: TryResult,
+) -> TryOutcome {
+    let tried = tried(delivery, number, result, false);
+    let outcomes = test.store.record_tries(delivery.account_id, vec![tried]).await.unwrap();
+    outcomes.into_iter().next().unwrap().unwrap()
+}
+
+fn tried(
+    delivery: &WebhookDelivery,
+    number: u32,
+    result: TryResult,
+    endpoint_calm: bool,
+) -> DeliveryTried {
+    let delivery = WebhookDelivery { tries: number - 1, ..delivery.clone() };
+    DeliveryTried { delivery, endpoint_calm, spread: 0.5, result }
 }
 
 async fn a_delivery_is_tried_until_its_tries_are_used_up(test: TestStore) {
@@ -463,7 +542,8 @@ async fn fifteen_exhausted_deliveries_in_a_row_disable_an_endpoint(test: TestSto
         let outcome = exhaust(&test, account_id, id).await;
         assert_eq!(outcome.endpoint_enabled, number < 15, "after {number}");
     }
-    let enabled = test.store.enable_endpoint(account_id, id, enabling(1000, false)).await.unwrap();
+    let enabled =
+        test.store.enable_endpoint(account_id, id, enabling(1000, false), by(0)).await.unwrap();
     assert_eq!(enabled, Ok(()));
     let endpoint = test.store.find_endpoint(account_id, id).await.unwrap().unwrap();
     assert_eq!((endpoint.state.enabled, endpoint.state.exhausted_in_a_row), (true, 0));

@@ -62,7 +62,7 @@ async fn a_success_is_charged_and_told(test: TestStore) {
     assert_eq!(stored(&test, &succeeded).await, succeeded);
     let ledger = ["add 1.000 1.000", "reserve 0.100 0.900", "charge 0.100 0.900"];
     assert_eq!(test.ledger(account).await, ledger);
-    let told = test.store.list_pending(account, endpoint, at(1000), 10).await.unwrap();
+    let told = test.store.list_pending(account, endpoint, at(1000), None, 10).await.unwrap();
     let told: Vec<EventName> = told.iter().map(|delivery| delivery.event).collect();
     assert_eq!(told, [EventName::GenerationStarted, EventName::GenerationCompleted]);
     let again = test.advance(&succeeded, vec![completed(1)]).await;
@@ -102,7 +102,7 @@ async fn a_cancel_is_refunded_and_a_late_result_is_discarded(test: TestStore) {
     let generation = test.processing(account).await;
     let canceled = cancel(&test, account, generation.id).await.unwrap();
     assert_eq!(canceled.status(), Status::Canceled);
-    let late = Event::ResultDiscarded { attempt: 1, at: at(9) };
+    let late = Event::ResultDiscarded { attempt: 1, cost: None, at: at(9) };
     let discarded = test.advance(&canceled, vec![late]).await.unwrap();
     assert_eq!(discarded.attempts()[0].outcome.as_str(), "discarded");
     assert_eq!(stored(&test, &discarded).await, discarded);
@@ -238,7 +238,7 @@ async fn the_database_refuses_to_change_history(test: TestStore) {
         "DELETE FROM ledger_entries",
     ] {
         let refused = match test.connect().await {
-            Db::Sqlite(pool) => sqlx::query(statement).execute(&pool).await.err(),
+            Db::Sqlite(pool, _) => sqlx::query(statement).execute(&pool).await.err(),
             Db::Postgres(pool) => sqlx::query(statement).execute(&pool).await.err(),
         };
         let refused = refused.expect(statement).to_string();

@@ -10,7 +10,7 @@ use babysea::identity::{CreatedKey, IdentityError, NewKey, create_key, rotate_ke
 use babysea::ids::SystemIds;
 use futures_util::future::join_all;
 
-use crate::support::{TestStore, at};
+use crate::support::{TestStore, at, by};
 
 on_both!(
     a_key_is_stored_as_it_was_made,
@@ -86,9 +86,9 @@ async fn keys_that_share_a_prefix_are_all_found(test: TestStore) {
     let (one, other) = (test.account("1").await, test.account("1").await);
     for account in [one, other, one] {
         let key = with_prefix(account, "bye_aaaaa");
-        test.store.create_key(key, 10).await.unwrap().unwrap();
+        test.store.create_key(key, 10, by(0)).await.unwrap().unwrap();
     }
-    test.store.create_key(with_prefix(one, "bye_aaaab"), 10).await.unwrap().unwrap();
+    test.store.create_key(with_prefix(one, "bye_aaaab"), 10, by(0)).await.unwrap().unwrap();
     let found = test.store.list_keys_by_prefix_any_account("bye_aaaaa").await.unwrap();
     let owners: Vec<AccountId> = found.iter().map(|found| found.key.account_id).collect();
     assert_eq!(owners, [one, other, one]);
@@ -98,7 +98,7 @@ async fn keys_that_share_a_prefix_are_all_found(test: TestStore) {
 
 async fn a_key_of_nobody_is_refused(test: TestStore) {
     let key = with_prefix(AccountId(SystemIds.next()), "bye_aaaaa");
-    let refused = test.store.create_key(key, 10).await.unwrap();
+    let refused = test.store.create_key(key, 10, by(0)).await.unwrap();
     assert_eq!(refused, Err(KeyRefusal::UnknownAccount));
     test.finish().await;
 }
@@ -108,20 +108,21 @@ async fn the_number_of_usable_keys_is_bounded(test: TestStore) {
     let make = async |expires_at| {
         let key = ApiKey { expires_at, ..with_prefix(account, "bye_aaaaa") };
         let id = key.id;
-        test.store.create_key(key, 2).await.unwrap().map(|()| id)
+        test.store.create_key(key, 2, by(0)).await.unwrap().map(|()| id)
     };
     let first = make(None).await.unwrap();
     make(Some(at(0))).await.unwrap();
     make(Some(at(1))).await.unwrap();
     assert_eq!(make(None).await, Err(KeyRefusal::TooMany(2)), "an expired key does not count");
-    test.store.revoke_key(account, first, at(0)).await.unwrap();
+    test.store.revoke_key(account, first, by(0)).await.unwrap();
     make(None).await.expect("nor does a revoked one");
     test.finish().await;
 }
 
 async fn racing_new_keys_stay_within_the_bound(test: TestStore) {
     let account = test.account("1").await;
-    let racers = (0..12).map(|_| test.store.create_key(with_prefix(account, "bye_aaaaa"), 3));
+    let racers =
+        (0..12).map(|_| test.store.create_key(with_prefix(account, "bye_aaaaa"), 3, by(0)));
     let made = join_all(racers).await.into_iter().filter(|made| made.as_ref().unwrap().is_ok());
     assert_eq!(made.count(), 3);
     test.finish().await;
@@ -163,7 +164,7 @@ async fn a_rotated_key_stays_in_its_region(mut test: TestStore) {
     let new = key(&test, account).await.key;
     assert_eq!(new.region.as_deref(), Some("us"));
     let old = with_prefix(account, "bye_aaaaa");
-    test.store.create_key(old.clone(), 10).await.unwrap().unwrap();
+    test.store.create_key(old.clone(), 10, by(0)).await.unwrap().unwrap();
     assert_eq!(find(&test, old.id).await.unwrap().region, None);
     test.context.rules.region = "eu".to_owned();
     for (id, region) in [(new.id, "us"), (old.id, "eu")] {
@@ -186,11 +187,12 @@ async fn only_active_keys_are_rotated(test: TestStore) {
         at: at(20),
         grace_until: at(30),
     };
-    let rotate = async |account, id| test.store.rotate_key(account, id, rotation()).await.unwrap();
+    let rotate =
+        async |account, id| test.store.rotate_key(account, id, rotation(), by(0)).await.unwrap();
     assert_eq!(rotate(other, key.id).await, Err(KeyRefusal::UnknownKey), "it is not theirs");
     rotate(account, key.id).await.unwrap();
     assert_eq!(rotate(account, key.id).await, Err(KeyRefusal::NotActive(KeyStatus::Rotated)));
-    test.store.revoke_key(account, key.id, at(21)).await.unwrap();
+    test.store.revoke_key(account, key.id, by(21)).await.unwrap();
     assert_eq!(rotate(account, key.id).await, Err(KeyRefusal::NotActive(KeyStatus::Revoked)));
     test.finish().await;
 }
@@ -198,22 +200,22 @@ async fn only_active_keys_are_rotated(test: TestStore) {
 async fn a_revocation_counts_once(test: TestStore) {
     let (account, other) = (test.account("1").await, test.account("1").await);
     let id = key(&test, account).await.key.id;
-    assert!(!test.store.revoke_key(other, id, at(5)).await.unwrap(), "it is not theirs");
-    assert!(test.store.revoke_key(account, id, at(5)).await.unwrap());
-    assert!(test.store.revoke_key(account, id, at(9)).await.unwrap());
+    assert!(!test.store.revoke_key(other, id, by(5)).await.unwrap(), "it is not theirs");
+    assert!(test.store.revoke_key(account, id, by(5)).await.unwrap());
+    assert!(test.store.revoke_key(account, id, by(9)).await.unwrap());
     assert_eq!(find(&test, id).await.unwrap().revoked_at, Some(at(5)));
     let nothing = ApiKeyId(SystemIds.next());
-    assert!(!test.store.revoke_key(account, nothing, at(5)).await.unwrap());
+    assert!(!test.store.revoke_key(account, nothing, by(5)).await.unwrap());
     test.finish().await;
 }
 
 async fn a_deleted_key_is_gone(test: TestStore) {
     let (account, other) = (test.account("1").await, test.account("1").await);
     let id = key(&test, account).await.key.id;
-    assert!(!test.store.delete_key(other, id).await.unwrap(), "it is not theirs");
-    assert!(test.store.delete_key(account, id).await.unwrap());
+    assert!(!test.store.delete_key(other, id, by(0)).await.unwrap(), "it is not theirs");
+    assert!(test.store.delete_key(account, id, by(0)).await.unwrap());
     assert!(find(&test, id).await.is_none());
-    assert!(!test.store.delete_key(account, id).await.unwrap());
+    assert!(!test.store.delete_key(account, id, by(0)).await.unwrap());
     test.finish().await;
 }
 

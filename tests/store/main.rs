@@ -28,12 +28,19 @@ macro_rules! on_both {
 mod accounts;
 mod admission;
 mod alerts;
-mod attempts;
+
 mod audit;
 mod content;
+mod delivery_log;
+mod contention;
 mod endpoints;
 mod generations;
 mod keys;
+mod mails;
+mod people;
 mod request_log;
+mod routing;
+mod retention;
 mod schema;
 mod support;
+mod teams;

@@ -19,7 +19,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use providers::name::ProviderName::{SandboxInline, SandboxPolling};
 
-use crate::support::{TestStore, at, attempt, completed, new, taken};
+use crate::support::{TestStore, at, attempt, by, completed, new, taken};
 
 on_both!(
     requests_are_kept_and_counted_into_their_days,
@@ -62,7 +62,7 @@ fn request(key: &Arc<ApiKey>, at: DateTime<Utc>, status: u16) -> LoggedRequest {
 async fn rows(test: &TestStore) -> i64 {
     let count = "SELECT COUNT(*) FROM logged_requests";
     match test.connect().await {
-        Db::Sqlite(pool) => sqlx::query_scalar(count).fetch_one(&pool).await.unwrap(),
+        Db::Sqlite(pool, _) => sqlx::query_scalar(count).fetch_one(&pool).await.unwrap(),
         Db::Postgres(pool) => sqlx::query_scalar(count).fetch_one(&pool).await.unwrap(),
     }
 }
@@ -116,7 +116,7 @@ async fn deleting_a_key_removes_its_requests_and_keeps_what_was_counted(test: Te
     let (gone, stays) = (key(&test, account).await, key(&test, account).await);
     let batch = [&gone, &gone, &stays].map(|key| request(key, at(0), 200)).to_vec();
     test.store.log_requests(batch).await.unwrap();
-    assert!(test.store.delete_key(account, gone.id).await.unwrap());
+    assert!(test.store.delete_key(account, gone.id, by(0)).await.unwrap());
     assert_eq!((rows(&test).await, total(&test, account).await), (1, 3));
     test.finish().await;
 }
@@ -124,7 +124,7 @@ async fn deleting_a_key_removes_its_requests_and_keeps_what_was_counted(test: Te
 async fn a_request_of_a_deleted_key_is_only_counted(test: TestStore) {
     let account = test.account("1").await;
     let (gone, stays) = (key(&test, account).await, key(&test, account).await);
-    assert!(test.store.delete_key(account, gone.id).await.unwrap());
+    assert!(test.store.delete_key(account, gone.id, by(0)).await.unwrap());
     let batch = [&gone, &stays].map(|key| request(key, at(0), 200)).to_vec();
     test.store.log_requests(batch).await.unwrap();
     assert_eq!((rows(&test).await, total(&test, account).await), (1, 2));
@@ -188,7 +188,7 @@ async fn usage_groups_attempts_by_provider_and_outcome(test: TestStore) {
     test.advance(&canceled, vec![Event::Canceled { at: at(3) }]).await.unwrap();
     let late = begin().await;
     let failure = Failure::new(FailureCode::ProviderTimeout, "It was late.");
-    let discarded = Event::ResultDiscarded { attempt: 1, at: at(5) };
+    let discarded = Event::ResultDiscarded { attempt: 1, cost: None, at: at(5) };
     test.advance(&late, vec![failed(1), Event::Failed { failure, at: at(4) }]).await.unwrap();
     test.advance(&late, vec![discarded]).await.unwrap();
     begin().await;
@@ -240,7 +240,7 @@ async fn a_forgotten_request_leaves_its_day_and_a_lost_day_is_found(test: TestSt
     assert!(test.findings().await.is_empty());
     let lose = "DELETE FROM request_days";
     match test.connect().await {
-        Db::Sqlite(pool) => drop(sqlx::query(lose).execute(&pool).await.unwrap()),
+        Db::Sqlite(pool, _) => drop(sqlx::query(lose).execute(&pool).await.unwrap()),
         Db::Postgres(pool) => drop(sqlx::query(lose).execute(&pool).await.unwrap()),
     }
     let findings = test.findings().await;

@@ -5,22 +5,25 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actors::account::{Account, AccountKind, Plan, PlanLimits, Plans};
+use actors::activity::{Actor, By};
 use actors::batch::{Advance, AdvanceRefusal};
 use actors::catalogue::PriceSource;
+use actors::file_urls::FileUrls;
 use actors::generation::{
     AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, StoredFile,
 };
-use actors::id::{AccountId, GenerationId, NodeId};
+use actors::id::{AccountId, ActivityId, GenerationId, NodeId};
 use actors::money::Credits;
 use actors::ports::{AccountStore, GenerationStore, Grant, IdSource};
-use actors::webhook::{DeliveryPolicy, EventName, FileUrls, WebhookEndpoint};
+use actors::retention::Retention;
+use actors::webhook::{DeliveryPolicy, EventName, WebhookEndpoint};
 use babysea::config::{Config, Database, Overrides};
 use babysea::identity::{Context, NewEndpoint, create_endpoint};
 use babysea::ids::SystemIds;
 use babysea::secrets::MasterKey;
 use babysea::store::audit::{Finding, audit};
 use babysea::store::{Db, Store, StoreMetrics, StoreParts};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use prometheus_client::metrics::histogram::Histogram;
 use providers::clock::Clock;
 use providers::name::ProviderName;
@@ -34,10 +37,18 @@ use crate::content::Told;
 
 /// Tries that the policy of these tests allows.
 pub(crate) const TRIES_MAX: u32 = 5;
+/// As long as the plans say.
+pub(crate) const KEPT: Retention =
+    Retention { files_max: TimeDelta::MAX, records_max: TimeDelta::MAX };
 
 /// Seconds after a start that is the same in every test.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+}
+
+/// What the system does then.
+pub(crate) fn by(seconds: i64) -> By {
+    By { actor: Actor::System, id: ActivityId(SystemIds.next()), at: at(seconds) }
 }
 
 pub(crate) fn credits(text: &str) -> Credits {
@@ -119,7 +130,7 @@ impl TestStore {
             node,
             master_key: Arc::new(MasterKey::load(&config).unwrap()),
             ids: Arc::new(SystemIds),
-            files: FileUrls { base: "https://files.test".to_owned() },
+            files: FileUrls::new("https://files.test".to_owned(), &[7; 32], KEPT),
             plans: plans(),
             policy: DeliveryPolicy {
                 waits: vec![Duration::from_secs(1); TRIES_MAX as usize],
@@ -171,6 +182,22 @@ impl TestStore {
         Db::connect(&self.database, 1).await.unwrap()
     }
 
+    /// Arranges by SQL what no unit of work does.
+    pub(crate) async fn execute(&self, statement: &'static str) {
+        match &self.db {
+            Db::Sqlite(pool) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
+            Db::Postgres(pool) => drop(sqlx::query(statement).execute(pool).await.unwrap()),
+        }
+    }
+
+    /// Asks the database for a number.
+    pub(crate) async fn count(&self, question: &'static str) -> i64 {
+        match &self.db {
+            Db::Sqlite(pool) => sqlx::query_scalar(question).fetch_one(pool).await.unwrap(),
+            Db::Postgres(pool) => sqlx::query_scalar(question).fetch_one(pool).await.unwrap(),
+        }
+    }
+
     /// An account with this much credit.
     pub(crate) async fn account(&self, amount: &str) -> AccountId {
         let account = Account {
@@ -179,6 +206,7 @@ impl TestStore {
             kind: AccountKind::Personal,
             plan: Plan::Pro,
             email: None,
+            failover_on_moderation: false,
             balance: Credits::ZERO,
             created_at: at(0),
         };
@@ -297,19 +325,26 @@ pub(crate) fn attempt() -> NewAttempt {
         correlation: SystemIds.next(),
         provider: ProviderName::SandboxPolling,
         raw_model: "polling".to_owned(),
+        cost: None,
         at: at(1),
         deadline_at: at(100),
     }
 }
 
 pub(crate) fn taken(attempt: u32) -> Event {
-    Event::Accepted { attempt, job: JobRef("job-1".to_owned()), at: at(2) }
+    Event::Accepted { attempt, job: JobRef("job-1".to_owned()), cost: None, at: at(2) }
 }
 
 pub(crate) fn completed(attempt: u32) -> Event {
     let file = |key: &str| StoredFile { key: key.to_owned(), bytes: 10 };
     let outputs = vec![file("a/0.png"), file("a/1.png")];
-    Event::Completed { attempt, outputs, predict_time: Some(Duration::from_millis(7)), at: at(3) }
+    Event::Completed {
+        attempt,
+        outputs,
+        predict_time: Some(Duration::from_millis(7)),
+        cost: None,
+        at: at(3),
+    }
 }
 
 fn directory() -> PathBuf {

@@ -24,11 +24,13 @@ impl Batch<'_> {
         self.check_claim(&new)?;
         self.check_in_flight(account_id, new.media)?;
         let standing = self.snapshot.standings.get(&account_id).copied();
-        let balance = standing.ok_or(AcceptRefusal::UnknownAccount)?.balance.credits;
+        let standing = standing.ok_or(AcceptRefusal::UnknownAccount)?;
+        let balance = standing.balance.credits;
         if balance < amount {
             return Err(AcceptRefusal::InsufficientCredit { balance, amount });
         }
         new.asked_by.month = self.spend(&new)?;
+        new.input.route.failover_on_moderation = standing.failover_on_moderation;
         let claim = new.claim.take();
         let mut generation = Generation::new(new);
         self.record(account_id, EntryKind::Reserve, amount, subject_of(&generation), at)

@@ -2,10 +2,14 @@
 
 use chrono::{DateTime, Utc};
 
+use std::sync::Arc;
+
+use crate::activity::Deed;
 use crate::alert::low_balance_data;
 use crate::batch::Batch;
 use crate::batch::webhooks::News;
 use crate::id::AccountId;
+use crate::mail::Mail;
 use crate::notification::NotificationKind;
 use crate::webhook::EventName;
 
@@ -28,12 +32,19 @@ impl Batch<'_> {
         self.changes.alerts.push((account_id, after.clone()));
         self.change_standing(account_id, |standing| standing.alert_below = after.alert_below());
         let data = low_balance_data(account_id, balance, &crossed);
+        let shown: Vec<String> = crossed.iter().map(ToString::to_string).collect();
+        let told = format!("Balance {balance} is below {}", shown.join(", "));
+        self.log(account_id, Deed::new("credit_alert", "alert_fired", told), at);
+        if after.settings.email {
+            let mail = Mail::LowBalance { balance: balance.to_string(), thresholds: shown };
+            self.mail_owner(account_id, mail, at);
+        }
         if after.settings.in_app {
             self.notify(account_id, NotificationKind::CreditsLowBalance, data.clone(), at);
         }
         if after.settings.webhook {
             let event = EventName::CreditsLowBalance;
-            let news = News { account_id, event, generation_id: None, data, at };
+            let news = News { account_id, event, generation_id: None, data: Arc::new(data), at };
             let endpoints = self.subscribed(account_id, event);
             self.tell(endpoints, &news);
         }

@@ -19,10 +19,6 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_000_000, 0).unwrap()
 }
 
-fn files() -> FileUrls {
-    FileUrls { base: "https://files.test".to_owned() }
-}
-
 fn policy() -> DeliveryPolicy {
     let waits = vec![std::time::Duration::ZERO; 2];
     DeliveryPolicy { waits, disable_after: 2, ..DeliveryPolicy::default() }
@@ -33,6 +29,7 @@ fn first() -> NewAttempt {
         correlation: Uuid::from_u128(9),
         provider: SandboxPolling,
         raw_model: "raw".to_owned(),
+        cost: None,
         at: now(),
         deadline_at: now() + std::time::Duration::from_secs(60),
     }
@@ -68,7 +65,7 @@ fn snapshot(thousandths: i64) -> Snapshot {
 
 /// Decides on that snapshot.
 fn decide<T>(snapshot: Snapshot, units: impl FnOnce(&mut Batch<'_>) -> T) -> (T, Changes) {
-    let (ids, files, policy) = (Ids::default(), files(), policy());
+    let (ids, files, policy) = (Ids::default(), crate::fakes::file_urls(), policy());
     let next_id = || ids.fresh();
     let plans = plans();
     let rules = Rules { files: &files, policy: &policy, plans: &plans };
@@ -82,11 +79,11 @@ fn advance(epoch: Option<i64>, events: Vec<Event>) -> Advance {
 }
 
 fn accepted() -> Event {
-    Event::Accepted { attempt: 1, job: JobRef("j1".to_owned()), at: now() }
+    Event::Accepted { attempt: 1, job: JobRef("j1".to_owned()), cost: None, at: now() }
 }
 
 fn completed() -> Event {
-    Event::Completed { attempt: 1, outputs: Vec::new(), predict_time: None, at: now() }
+    Event::Completed { attempt: 1, outputs: Vec::new(), predict_time: None, cost: None, at: now() }
 }
 
 fn unchanged(changes: &Changes) -> bool {
@@ -346,15 +343,15 @@ fn tries_of_one_batch_count_one_after_another() {
         ..WebhookDelivery::blank(now())
     };
     snapshot.deliveries.extend((1..=2).map(delivery).map(|d| (d.id, d)));
-    let tried = |(delivery, number)| DeliveryTried {
-        delivery_id: DeliveryId(Uuid::from_u128(delivery)),
-        number,
+    let tried = |(id, number): (u128, u32)| DeliveryTried {
+        delivery: WebhookDelivery { tries: number - 1, ..delivery(id) },
+        endpoint_calm: false,
         spread: 0.5,
         result: failed(),
     };
     let tries = [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2)];
     let (outcomes, changes) =
-        decide(snapshot, |batch| tries.map(|one| batch.record_try(tried(one)).unwrap()));
+        decide(snapshot, |batch| tries.map(|one| batch.record_try(&tried(one)).unwrap()));
     let statuses = outcomes.each_ref().map(|outcome| outcome.delivery.status);
     use DeliveryStatus::{Exhausted, Pending};
     // The third try of the first changes nothing: it was exhausted.
@@ -363,7 +360,33 @@ fn tries_of_one_batch_count_one_after_another() {
     assert_eq!((changes.tried.len(), changes.endpoints.len()), (2, 1));
     assert!(!changes.endpoints[0].enabled);
     assert_eq!(changes.tries.len(), 4);
+    let counts = changes.tried.iter().map(|one| (one.tries_before, one.delivery.tries));
+    assert_eq!(counts.collect::<Vec<_>>(), [(0, 2), (0, 2)]);
     assert_eq!(changes.disabled, [(ACCOUNT, EndpointId(Uuid::from_u128(1)), now())]);
+}
+
+#[test]
+fn a_success_of_a_calm_endpoint_needs_nothing_but_the_delivery() {
+    let delivery =
+        WebhookDelivery { id: DeliveryId(Uuid::from_u128(1)), ..WebhookDelivery::blank(now()) };
+    let tried = |endpoint_calm, result| DeliveryTried {
+        delivery: delivery.clone(),
+        endpoint_calm,
+        spread: 0.5,
+        result,
+    };
+    let record = |tried: DeliveryTried| {
+        let deliveries = [(delivery.id, delivery.clone())].into();
+        decide(Snapshot { deliveries, ..Snapshot::default() }, |batch| batch.record_try(&tried))
+    };
+    let success = TryResult { status: Some(200), at: now(), ..TryResult::default() };
+    let (outcome, changes) = record(tried(true, success.clone()));
+    assert_eq!(outcome.unwrap().delivery.status, DeliveryStatus::Delivered);
+    assert_eq!((changes.tried.len(), changes.tries.len(), changes.endpoints.len()), (1, 1, 0));
+    for tried in [tried(false, success), tried(true, failed())] {
+        let (outcome, changes) = record(tried);
+        assert_eq!((outcome, changes.tries.len()), (None, 0), "its endpoint is gone");
+    }
 }
 
 fn failed() -> TryResult {
@@ -437,7 +460,7 @@ fn only_what_has_ended_is_deleted_and_only_once() {
 
     let (answers, changes) = decide(snapshot(PRICE), |batch| {
         batch.advance(advance(None, vec![Event::Canceled { at: now() }])).unwrap();
-        let late = vec![Event::ResultDiscarded { attempt: 1, at: now() }];
+        let late = vec![Event::ResultDiscarded { attempt: 1, cost: None, at: now() }];
         let deleted = [batch.delete(ACCOUNT, id), batch.delete(ACCOUNT, id)];
         (deleted, batch.advance(advance(None, late)))
     });

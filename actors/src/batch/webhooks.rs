@@ -1,11 +1,17 @@
 //! What customers are told, and what comes of telling them.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use crate::activity::{Actor, By, Deed, NewActivity};
 use crate::batch::{Batch, DeliveryTried, EndpointFault, Try, TryOutcome};
 use crate::generation::Generation;
-use crate::id::{AccountId, DeliveryId, EndpointId, GenerationId, NotificationId};
+use crate::id::{
+    AccountId, ActivityId, DeliveryId, EndpointId, GenerationId, MailId, NotificationId,
+};
+use crate::mail::{Mail, OwnerMail};
 use crate::notification::{Notification, NotificationKind};
 use crate::webhook::endpoint::{DisableReason, EndpointState};
 use crate::webhook::{DeliveryStatus, EventName, WebhookDelivery, generation_data};
@@ -15,45 +21,50 @@ pub(super) struct News {
     pub(super) account_id: AccountId,
     pub(super) event: EventName,
     pub(super) generation_id: Option<GenerationId>,
-    pub(super) data: Value,
+    pub(super) data: Arc<Value>,
     pub(super) at: DateTime<Utc>,
 }
 
 impl Batch<'_> {
     /// Takes the result of a try in: the delivery's next step and the endpoint's counts.
     /// `None` when the delivery or its endpoint is gone.
-    pub fn record_try(&mut self, tried: DeliveryTried) -> Option<TryOutcome> {
-        let policy = self.rules.policy;
-        let delivery = self.snapshot.deliveries.get_mut(&tried.delivery_id)?;
-        let endpoint = self.snapshot.endpoints.get_mut(&delivery.endpoint_id)?;
+    pub fn record_try(&mut self, tried: &DeliveryTried) -> Option<TryOutcome> {
+        let (policy, result) = (self.rules.policy, &tried.result);
+        let delivery = self.snapshot.deliveries.get_mut(&tried.delivery.id)?;
+        let mut endpoint = self.snapshot.endpoints.get_mut(&delivery.endpoint_id);
+        if endpoint.is_none() && !tried.is_routine() {
+            return None;
+        }
         let mut disabled = None;
-        if delivery.status.is_open() && delivery.tries < tried.number {
-            let before = endpoint.clone();
-            delivery.record(&tried.result, policy, tried.spread);
-            disabled = endpoint.record(delivery, &tried.result, policy);
+        if delivery.status.is_open() && delivery.tries < tried.number() {
+            let tries_before = delivery.tries;
+            delivery.record(result, policy, tried.spread);
+            if let Some(endpoint) = &mut endpoint {
+                let before = endpoint.clone();
+                disabled = endpoint.record(delivery, result, policy);
+                if **endpoint != before {
+                    self.changed_endpoints.insert(endpoint.id);
+                }
+            }
             self.changes.tries.push(Try {
                 account_id: delivery.account_id,
                 delivery_id: delivery.id,
                 number: delivery.tries,
-                result: tried.result.clone(),
+                result: result.clone(),
             });
-            self.changes.tried.retain(|(other, _)| other.id != delivery.id);
-            self.changes.tried.push((delivery.clone(), tried.result.clone()));
-            if *endpoint != before {
-                let endpoint = endpoint.clone();
-                self.changes.endpoints.retain(|other| other.id != endpoint.id);
-                self.changes.endpoints.push(endpoint);
-            }
+            let (_, last) =
+                self.tried.entry(delivery.id).or_insert_with(|| (tries_before, result.clone()));
+            last.clone_from(result);
         }
+        let endpoint = endpoint.map(|endpoint| &*endpoint);
         let outcome = TryOutcome {
             delivery: delivery.clone(),
-            endpoint_enabled: endpoint.enabled,
-            endpoint_probing: endpoint.probing,
-            endpoint_paused_until: endpoint.paused_until,
+            endpoint_enabled: endpoint.is_none_or(|endpoint| endpoint.enabled),
+            endpoint_probing: endpoint.is_some_and(|endpoint| endpoint.probing),
+            endpoint_paused_until: endpoint.and_then(|endpoint| endpoint.paused_until),
         };
-        if let Some(reason) = disabled {
-            let endpoint = endpoint.clone();
-            self.tell_of_disabling(&endpoint, reason, tried.result.at);
+        if let (Some(reason), Some(endpoint)) = (disabled, endpoint.cloned()) {
+            self.tell_of_disabling(&endpoint, reason, result.at);
         }
         Some(outcome)
     }
@@ -68,8 +79,7 @@ impl Batch<'_> {
         }
         endpoint.disable(fault.reason, fault.at, self.rules.policy);
         let endpoint = endpoint.clone();
-        self.changes.endpoints.retain(|other| other.id != endpoint.id);
-        self.changes.endpoints.push(endpoint.clone());
+        self.changed_endpoints.insert(endpoint.id);
         self.tell_of_disabling(&endpoint, fault.reason, fault.at);
         true
     }
@@ -85,8 +95,12 @@ impl Batch<'_> {
         self.changes.disabled.push((account_id, endpoint.id, at));
         let data = disabled_data(endpoint, reason);
         self.notify(account_id, NotificationKind::WebhookDisabled, data.clone(), at);
+        let deed = Deed::webhook(reason.action(), endpoint.id, Some(reason.as_str()));
+        self.log(account_id, deed, at);
+        let (id, why) = (endpoint.id.to_string(), reason.as_str().replace('_', " "));
+        self.mail_owner(account_id, Mail::WebhookDisabled { endpoint: id, reason: why }, at);
         let event = EventName::WebhookDisabled;
-        let news = News { account_id, event, generation_id: None, data, at };
+        let news = News { account_id, event, generation_id: None, data: Arc::new(data), at };
         let others = self.subscribed(account_id, event);
         let others = others.into_iter().filter(|(id, _)| *id != endpoint.id).collect();
         self.tell(others, &news);
@@ -101,11 +115,14 @@ impl Batch<'_> {
         if endpoints.is_empty() {
             return;
         }
+        // Read for every generation that ends, and only those that have ended have files.
+        let standing = self.snapshot.standings.get(&generation.account_id);
+        let files = standing.map(|standing| self.rules.files.of(generation, standing.plan));
         let news = News {
             account_id: generation.account_id,
             event,
             generation_id: Some(generation.id),
-            data: generation_data(generation, self.rules.files),
+            data: Arc::new(generation_data(generation, &files.unwrap_or_default())),
             at,
         };
         self.tell(endpoints, &news);
@@ -140,7 +157,7 @@ impl Batch<'_> {
                 id: DeliveryId((self.next_id)()),
                 event: news.event,
                 generation_id: news.generation_id,
-                data: news.data.clone(),
+                data: Arc::clone(&news.data),
                 status,
                 queued_at,
                 ..WebhookDelivery::blank(news.at)
@@ -164,6 +181,19 @@ impl Batch<'_> {
             created_at,
             read_at: None,
         });
+    }
+}
+
+impl Batch<'_> {
+    /// Notes what this server did in an account's log.
+    pub(super) fn log(&mut self, account_id: AccountId, deed: Deed, at: DateTime<Utc>) {
+        let by = By { actor: Actor::System, id: ActivityId((self.next_id)()), at };
+        self.changes.activities.push(NewActivity { account_id, by, deed });
+    }
+
+    pub(super) fn mail_owner(&mut self, account_id: AccountId, mail: Mail, at: DateTime<Utc>) {
+        let id = MailId((self.next_id)());
+        self.changes.mails.push(OwnerMail { id, account_id, mail, at });
     }
 }
 

@@ -9,8 +9,9 @@ use providers::MediaKind;
 use providers::name::ProviderName;
 
 use crate::catalogue::capabilities::{Capabilities, intersect};
+use crate::catalogue::cost::CostRates;
 use crate::catalogue::field::first_repeated;
-use crate::catalogue::spec::{CatalogueProblem, ModelSpec, OfferSpec};
+use crate::catalogue::spec::{CatalogueProblem, ModelSpec, OfferSpec, PriceSpec};
 use crate::catalogue::{Model, Offer, PriceSource};
 
 /// Models described twice, in one file or in two.
@@ -128,7 +129,8 @@ impl Report<'_> {
 
     fn stack(&mut self, media: Option<MediaKind>) -> Vec<Offer> {
         let mut stack: Vec<Offer> = Vec::new();
-        for OfferSpec { provider: name, raw_model_id: raw, capabilities } in &self.spec.stack {
+        for OfferSpec { provider: name, raw_model_id: raw, cost, capabilities } in &self.spec.stack
+        {
             if raw.is_empty() || raw.len() > 200 || !raw.bytes().all(|b| b.is_ascii_graphic()) {
                 self.add("stack", format!("`{name}` lacks the provider's model name"));
             }
@@ -139,7 +141,8 @@ impl Report<'_> {
                     self.add("stack", format!("`{provider}` is listed twice"));
                 }
                 Some(provider) => {
-                    stack.push(Offer { provider, raw_model_id: raw.clone(), capabilities });
+                    let (rates, raw_model_id) = (self.cost(media, cost.as_ref()), raw.clone());
+                    stack.push(Offer { provider, raw_model_id, rates, capabilities });
                 }
             }
         }
@@ -147,6 +150,11 @@ impl Report<'_> {
             self.add("stack", "needs at least one provider");
         }
         stack
+    }
+
+    fn cost(&mut self, media: Option<MediaKind>, cost: Option<&PriceSpec>) -> Option<CostRates> {
+        let rates = CostRates::read(media?, cost?);
+        rates.map_err(|reason| self.add("stack.cost", reason)).ok()
     }
 
     /// What all of the stack can do. Mistakes of a single offer have to be mended first: they

@@ -61,6 +61,9 @@ pub struct OfferSpec {
     pub provider: String,
     /// The provider's own name of the model.
     pub raw_model_id: String,
+    /// What the provider takes, in US dollars, for a picture or a second of video; by tier like a
+    /// price.
+    pub cost: Option<PriceSpec>,
     /// What this provider can do for the model.
     pub capabilities: CapabilitiesSpec,
 }

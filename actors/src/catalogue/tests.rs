@@ -19,6 +19,7 @@ fn stack(providers: &[&str], capabilities: &CapabilitiesSpec) -> Vec<OfferSpec> 
     let offer = |name: &&str| OfferSpec {
         provider: (*name).to_owned(),
         raw_model_id: "their/model".to_owned(),
+        cost: None,
         capabilities: capabilities.clone(),
     };
     providers.iter().map(offer).collect()
@@ -213,6 +214,7 @@ fn each_mistake_in_a_model_is_found() {
                 stack: vec![OfferSpec {
                     provider: "bfl".into(),
                     raw_model_id: String::new(),
+                    cost: None,
                     capabilities: still(),
                 }],
                 ..image()

@@ -1,6 +1,7 @@
 //! What an endpoint's actor asks of others: the store, as long as it takes, and the endpoint,
 //! once.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,21 +48,27 @@ pub(super) async fn post(
     result
 }
 
-/// Writes the result of a try down, waiting for the store as long as it takes.
+/// Writes results of tries down, waiting for the store as long as it takes.
 pub(super) async fn record(
     env: &Env,
-    delivery: &WebhookDelivery,
-    result: TryResult,
-) -> Option<TryOutcome> {
+    account_id: AccountId,
+    tried: Vec<DeliveryTried>,
+) -> Vec<(DeliveryTried, Option<TryOutcome>)> {
     let mut waits = Waits::new(RETRY_INITIAL, RETRY_MAX);
-    let (number, spread) = (delivery.tries.saturating_add(1), env.ids.spread());
-    loop {
-        let result = result.clone();
-        let tried = DeliveryTried { delivery_id: delivery.id, number, spread, result };
-        match env.deliveries.record_try(delivery.account_id, tried).await {
-            Ok(outcome) => return outcome,
-            Err(error) => tracing::warn!(delivery = %delivery.id, %error, "cannot record a try"),
+    let mut recorded = Vec::with_capacity(tried.len());
+    let (mut rest, mut size) = (VecDeque::from(tried), usize::MAX);
+    while !rest.is_empty() {
+        let some: Vec<DeliveryTried> = rest.iter().take(size).cloned().collect();
+        match env.deliveries.record_tries(account_id, some).await {
+            Ok(outcomes) => recorded.extend(rest.drain(..outcomes.len()).zip(outcomes)),
+            Err(error) => {
+                tracing::warn!(tries = rest.len(), %error, "cannot record tries");
+                // One of them may be why; it goes to the end, and holds up no other.
+                size = 1;
+                rest.rotate_left(1);
+                tokio::time::sleep(waits.next(env.ids.spread())).await;
+            }
         }
-        tokio::time::sleep(waits.next(env.ids.spread())).await;
     }
+    recorded
 }

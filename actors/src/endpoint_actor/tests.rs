@@ -75,7 +75,7 @@ fn delivery(
         id,
         event: EventName::GenerationCompleted,
         generation_id: Some(generation_id),
-        data: serde_json::json!({ "generation_id": generation_id }),
+        data: Arc::new(serde_json::json!({ "generation_id": generation_id })),
         ..WebhookDelivery::blank(at)
     }
 }
@@ -540,7 +540,7 @@ fn a_generation_that_only_started_is_announced_as_started() {
         world.add_endpoint(1);
         let job = JobRef("j1".to_owned());
         let at = world.clock.now();
-        world.leave(vec![Event::Accepted { attempt: 1, job, at }]).await;
+        world.leave(vec![Event::Accepted { attempt: 1, job, cost: None, at }]).await;
         world.boot().await;
         world.pass(SECOND / 10).await;
         assert_eq!(world.posts()[0].event, "generation.started");

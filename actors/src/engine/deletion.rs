@@ -35,7 +35,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    async fn take(&self, id: GenerationId) -> MutexGuard<'_, ()> {
+    pub(super) async fn take(&self, id: GenerationId) -> MutexGuard<'_, ()> {
         self.0[shard(id.0.as_u128(), TURNS)].lock().await
     }
 }

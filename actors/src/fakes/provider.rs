@@ -40,7 +40,7 @@ pub(crate) struct FakeProvider {
 
 impl FakeProvider {
     pub(crate) fn new(name: ProviderName, delivery: DeliveryMode) -> Arc<Self> {
-        Self::with(name, Capabilities { delivery, cancel: true, look_up: false })
+        Self::with(name, Capabilities { deliveries: offer(delivery), cancel: true, look_up: false })
     }
 
     pub(crate) fn with(name: ProviderName, capabilities: Capabilities) -> Arc<Self> {
@@ -133,13 +133,16 @@ impl Provider for FakeProvider {
         self.answer("cancel", job.0.clone(), &self.cancels, or).await
     }
 
-    /// The body is the news and the job: `done job-1`.
+    /// The body is the news and the job, `done job-1`, or `hint`.
     async fn parse_callback(
         &self,
         callback: &RawCallback<'_>,
         _about: &Expected<'_>,
     ) -> Result<CallbackNews, CallbackError> {
         let text = std::str::from_utf8(callback.body).map_err(|_| CallbackError::Malformed)?;
+        if text == "hint" {
+            return Ok(CallbackNews::Hint);
+        }
         let (news, job) = text.split_once(' ').ok_or(CallbackError::Signature)?;
         let progress = match news {
             "done" => Progress::Done(picture()),
@@ -147,7 +150,16 @@ impl Provider for FakeProvider {
             "waiting" => Progress::Waiting { retry_after: None },
             _ => return Err(CallbackError::Malformed),
         };
-        Ok(CallbackNews { job: JobRef(job.to_owned()), progress })
+        Ok(CallbackNews::Told { job: JobRef(job.to_owned()), progress })
+    }
+}
+
+/// What a provider offers whose best is this.
+pub(crate) fn offer(best: DeliveryMode) -> &'static [DeliveryMode] {
+    match best {
+        DeliveryMode::Inline => &[DeliveryMode::Inline],
+        DeliveryMode::Polling => &[DeliveryMode::Polling],
+        DeliveryMode::Callback => &[DeliveryMode::Callback, DeliveryMode::Polling],
     }
 }
 
@@ -157,11 +169,11 @@ pub(crate) fn picture() -> Output {
 }
 
 pub(crate) fn job(name: &str) -> Result<Submitted, SubmitError> {
-    Ok(Submitted::Job(JobRef(name.to_owned())))
+    Ok(Submitted::Job { job: JobRef(name.to_owned()), cost: None })
 }
 
 pub(crate) fn done() -> Result<Submitted, SubmitError> {
-    Ok(Submitted::Done(picture()))
+    Ok(Submitted::Done { job: None, output: picture() })
 }
 
 pub(crate) fn refused(error: Error) -> Result<Submitted, SubmitError> {

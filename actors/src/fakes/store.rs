@@ -12,10 +12,11 @@ use tokio::time::sleep;
 use crate::account::Standing;
 use crate::batch::{
     AcceptRefusal, Advance, AdvanceRefusal, Batch, Changes, DeleteRefusal, DeliveryTried,
-    EndpointFault, Rules, Snapshot, TryOutcome,
+    EndpointFault, Rules, Snapshot, Tried, TryOutcome,
 };
 use crate::engine::Engine;
 use crate::fakes::{Ids, plans, standing};
+use crate::file_urls::FileUrls;
 use crate::generation::{EventKind, Generation, NewAttempt, NewGeneration, Status};
 use crate::id::{AccountId, ApiKeyId, DeliveryId, EndpointId, GenerationId, NodeId};
 use crate::idempotency::{Record, RecordKey};
@@ -26,9 +27,7 @@ use crate::ports::{
 };
 use crate::spending::Spending;
 use crate::webhook::endpoint::EndpointState;
-use crate::webhook::{
-    DeliveryPolicy, DeliveryStatus, EventName, FileUrls, WebhookDelivery, WebhookEndpoint,
-};
+use crate::webhook::{DeliveryPolicy, DeliveryStatus, EventName, WebhookDelivery, WebhookEndpoint};
 
 /// What happens to a write, in the order in which writes come.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,7 +88,7 @@ impl FakeStore {
             reads: Mutex::default(),
             listener: Mutex::default(),
             ids,
-            files: FileUrls { base: "https://files.test".to_owned() },
+            files: super::file_urls(),
             policy: DeliveryPolicy::default(),
         }
     }
@@ -204,7 +203,7 @@ impl Rows {
         for delivery in changes.deliveries {
             self.deliveries.insert(delivery.id, delivery);
         }
-        for (delivery, _) in changes.tried {
+        for Tried { delivery, .. } in changes.tried {
             self.deliveries.insert(delivery.id, delivery);
         }
         for state in changes.endpoints {
@@ -369,12 +368,14 @@ impl DeliveryStore for FakeStore {
         account_id: AccountId,
         endpoint_id: EndpointId,
         due_before: DateTime<Utc>,
+        after: Option<(DateTime<Utc>, DeliveryId)>,
         limit: u32,
     ) -> Result<Vec<WebhookDelivery>, StoreError> {
         let mut pending: Vec<_> = (self.rows().deliveries.values())
             .filter(|delivery| delivery.status == DeliveryStatus::Pending)
             .filter(|d| d.endpoint_id == endpoint_id && d.account_id == account_id)
             .filter(|delivery| delivery.next_try_at <= due_before)
+            .filter(|delivery| after.is_none_or(|it| (delivery.next_try_at, delivery.id) > it))
             .cloned()
             .collect();
         pending.sort_by_key(|delivery| (delivery.next_try_at, delivery.id));
@@ -386,15 +387,14 @@ impl DeliveryStore for FakeStore {
         Ok(pending)
     }
 
-    async fn record_try(
+    async fn record_tries(
         &self,
         account_id: AccountId,
-        tried: DeliveryTried,
-    ) -> Result<Option<TryOutcome>, StoreError> {
+        tried: Vec<DeliveryTried>,
+    ) -> Result<Vec<Option<TryOutcome>>, StoreError> {
         self.write(|| {
-            let known = self.rows().deliveries.get(&tried.delivery_id).map(|d| d.account_id);
-            assert!(known.is_none_or(|owner| owner == account_id));
-            self.unit(|batch| batch.record_try(tried))
+            assert!(tried.iter().all(|one| one.delivery.account_id == account_id));
+            self.unit(|batch| tried.iter().map(|one| batch.record_try(one)).collect())
         })
         .await
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::batch::{Advance, Batch, Rules, Snapshot};
 use crate::fakes::{ACCOUNT, Ids, PRICE, new_generation};
 use crate::ledger::EntryKind;
-use crate::webhook::{DeliveryPolicy, FileUrls};
+use crate::webhook::DeliveryPolicy;
 
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_000_000 + second, 0).unwrap()
@@ -23,17 +23,19 @@ fn event(kind: EventKind, attempt: u32, second: i64) -> Event {
             correlation: Uuid::from_u128(u128::from(attempt)),
             provider: SandboxPolling,
             raw_model: "raw".to_owned(),
+            cost: None,
             at,
             deadline_at: at + Duration::from_secs(60),
         }),
-        EventKind::Accepted => Event::Accepted { attempt, job, at },
+        EventKind::Accepted => Event::Accepted { attempt, job, cost: None, at },
         EventKind::AttemptFailed => Event::AttemptFailed { attempt, failure, at },
         EventKind::Completed => {
-            Event::Completed { attempt, outputs: Vec::new(), predict_time: None, at }
+            Event::Completed { attempt, outputs: Vec::new(), predict_time: None, cost: None, at }
         }
         EventKind::Failed => Event::Failed { failure, at },
         EventKind::Canceled => Event::Canceled { at },
-        EventKind::ResultDiscarded => Event::ResultDiscarded { attempt, at },
+        EventKind::ResultDiscarded => Event::ResultDiscarded { attempt, cost: None, at },
+        EventKind::FilesRemoved => Event::FilesRemoved { at },
     }
 }
 
@@ -72,6 +74,7 @@ pending    Completed       -
 pending    Failed          failed
 pending    Canceled        canceled
 pending    ResultDiscarded pending
+pending    FilesRemoved    -
 processing AttemptStarted  processing
 processing Accepted        processing
 processing AttemptFailed   processing
@@ -79,6 +82,7 @@ processing Completed       succeeded
 processing Failed          failed
 processing Canceled        canceled
 processing ResultDiscarded processing
+processing FilesRemoved    -
 succeeded  AttemptStarted  -
 succeeded  Accepted        -
 succeeded  AttemptFailed   -
@@ -86,6 +90,7 @@ succeeded  Completed       -
 succeeded  Failed          -
 succeeded  Canceled        -
 succeeded  ResultDiscarded succeeded
+succeeded  FilesRemoved    succeeded
 failed     AttemptStarted  -
 failed     Accepted        -
 failed     AttemptFailed   -
@@ -93,6 +98,7 @@ failed     Completed       -
 failed     Failed          -
 failed     Canceled        -
 failed     ResultDiscarded failed
+failed     FilesRemoved    -
 canceled   AttemptStarted  -
 canceled   Accepted        -
 canceled   AttemptFailed   -
@@ -100,6 +106,7 @@ canceled   Completed       -
 canceled   Failed          -
 canceled   Canceled        -
 canceled   ResultDiscarded canceled
+canceled   FilesRemoved    -
 ";
     assert_eq!(table, wanted, "\n{table}");
 }
@@ -148,6 +155,19 @@ fn every_legal_step_can_be_taken_from_somewhere() {
 }
 
 #[test]
+fn files_are_removed_once_and_then_none_are_kept() {
+    let mut generation = standing(Status::Processing);
+    let outputs = vec![StoredFile { key: "a/0.png".to_owned(), bytes: 1 }];
+    let completed = Event::Completed { attempt: 1, outputs, predict_time: None, at: at(2) };
+    generation.apply(completed).unwrap();
+    assert_eq!(generation.kept_files().len(), 1);
+    generation.apply(Event::FilesRemoved { at: at(3) }).unwrap();
+    assert!(generation.kept_files().is_empty());
+    assert!(generation.apply(Event::FilesRemoved { at: at(4) }).is_err());
+    assert_eq!(generation.completed_at(), Some(at(2)));
+}
+
+#[test]
 fn there_is_never_more_than_one_open_attempt() {
     let mut generation = standing(Status::Processing);
     assert!(generation.apply(event(EventKind::AttemptStarted, 2, 2)).is_err());
@@ -170,7 +190,7 @@ impl Dice {
 
 #[test]
 fn no_sequence_of_events_settles_twice() {
-    let (ids, files) = (Ids::default(), FileUrls { base: String::new() });
+    let (ids, files) = (Ids::default(), crate::fakes::file_urls());
     let policy = DeliveryPolicy { waits: Vec::new(), ..DeliveryPolicy::default() };
     let mut dice = Dice(1);
     let plans = crate::fakes::plans();

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{AsyncContext, Context};
+use actix::fut::wrap_future;
+use actix::{ActorFutureExt, AsyncContext, Context};
 use providers::{
     Acceptance, Capabilities, DeliveryMode, Error, JobRef, LookUp, Output, OutputFile,
     OutputFormat, Progress, Provider, Request, SubmitError, Submitted,
@@ -12,6 +13,7 @@ use providers::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::attempt::Attempt;
+use crate::delivery_mode;
 use crate::env::Env;
 use crate::failure::{Failure, FailureCode};
 use crate::generation::{Event, Status, StoredFile};
@@ -25,8 +27,14 @@ const INLINE_TAKEN_AFTER: Duration = Duration::from_secs(1);
 /// The longest wait between two questions that a provider may ask for: a minute, after which its
 /// limits have usually been lifted.
 const POLL_WISH_MAX: Duration = Duration::from_secs(60);
-/// How often a result is offered to the output store before it is given up.
-const STORE_TRIES: u32 = 4;
+/// For how long a result is offered again to an output store that did not take it: long enough for
+/// one that starts anew, since the result was paid for.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a provider is left alone that is asked too often and does not say for how long.
+const PAUSE: Duration = Duration::from_secs(2);
+/// A job that has taken some time is asked for again after this part of it, so that what is
+/// waited for in vain is small beside what was waited for anyway.
+const POLLS_IN_AGE: u32 = 8;
 /// Enough for the largest file and a slow disk or bucket.
 const STORE_TIME: Duration = Duration::from_secs(30);
 
@@ -35,7 +43,7 @@ impl GenerationActor {
         let Some(provider) = self.provider(&attempt) else {
             return self.conclude(ctx, attempt.number, Error::Unavailable.into());
         };
-        let inline = self.capabilities(&attempt).delivery == DeliveryMode::Inline;
+        let inline = self.delivery(&attempt) == DeliveryMode::Inline;
         let left = self.time_left(&attempt);
         let limit = if inline { left } else { left.min(self.env.limits.call) };
         let request = self.request(&attempt);
@@ -52,9 +60,8 @@ impl GenerationActor {
                 let open = actor.generation.open_attempt();
                 let taken = open.filter(|open| open.number == number && open.job.is_none());
                 if let (Some(attempt), None) = (taken, actor.storing) {
-                    let job = JobRef(attempt.correlation.to_string());
-                    let at = actor.env.clock.now();
-                    actor.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
+                    let (job, at) = (attempt.own_job(), actor.env.clock.now());
+                    actor.write(ctx, vec![Event::Accepted { attempt: number, job, cost: None, at }]);
                 }
             });
         }
@@ -74,18 +81,18 @@ impl GenerationActor {
         if self.storing == Some(number) {
             return; // A callback was faster.
         }
-        let inline = self.capabilities(&attempt).delivery == DeliveryMode::Inline;
+        let inline = self.delivery(&attempt) == DeliveryMode::Inline;
         match result {
-            Ok(Submitted::Done(output)) => {
-                let job = JobRef(attempt.correlation.to_string());
+            Ok(Submitted::Done { job, output }) => {
+                let job = job.unwrap_or_else(|| attempt.own_job());
                 self.store_output(ctx, number, job, output);
             }
-            Ok(Submitted::Job(job)) => {
+            Ok(Submitted::Job { job, cost }) => {
                 let at = self.env.clock.now();
-                self.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
+                self.write(ctx, vec![Event::Accepted { attempt: number, job, cost, at }]);
             }
             Err(SubmitError { error, acceptance: Acceptance::Refused }) => {
-                self.conclude(ctx, number, error.into());
+                self.conclude_by(ctx, number, error);
             }
             Err(SubmitError { acceptance: Acceptance::Unknown, .. })
                 if inline && self.time_left(&attempt).is_zero() =>
@@ -106,11 +113,11 @@ impl GenerationActor {
         result: Result<Submitted, SubmitError>,
     ) {
         match result {
-            Ok(Submitted::Done(_)) => self.discard(ctx, attempt.number),
-            Ok(Submitted::Job(job)) if self.generation.status() == Status::Canceled => {
+            Ok(Submitted::Done { output, .. }) => self.discard(ctx, attempt.number, output.cost),
+            Ok(Submitted::Job { job, .. }) if self.generation.status() == Status::Canceled => {
                 self.cancel_job(ctx, attempt, job);
             }
-            Ok(Submitted::Job(_)) | Err(_) => self.finish_if_over(ctx),
+            Ok(Submitted::Job { .. }) | Err(_) => self.finish_if_over(ctx),
         }
     }
 
@@ -124,8 +131,7 @@ impl GenerationActor {
         let Some(provider) = self.provider(&attempt) else {
             return self.conclude(ctx, number, Error::Unavailable.into());
         };
-        let capabilities = self.capabilities(&attempt);
-        match (capabilities.look_up, capabilities.delivery) {
+        match (self.capabilities(&attempt).look_up, self.delivery(&attempt)) {
             (true, _) => {}
             (false, DeliveryMode::Inline) => {
                 // The result was in the answer that is gone.
@@ -146,8 +152,8 @@ impl GenerationActor {
             match result.unwrap_or(Err(Error::TimedOut)) {
                 _ if !open => actor.finish_if_over(ctx),
                 Ok(LookUp::Found(job)) => {
-                    let at = actor.env.clock.now();
-                    actor.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
+                    let (cost, at) = (None, actor.env.clock.now());
+                    actor.write(ctx, vec![Event::Accepted { attempt: number, job, cost, at }]);
                 }
                 Ok(LookUp::Absent) if actor.repeated == Some(number) => {
                     // It gets lost again and again; nothing runs, so others can be asked.
@@ -170,45 +176,65 @@ impl GenerationActor {
         self.set_timer(ctx, wait, Self::step);
     }
 
-    /// Sets the next poll of the attempt's job. `first` overrules the usual wait.
-    pub(super) fn await_job(
-        &mut self,
-        ctx: &mut Context<Self>,
-        attempt: &Attempt,
-        first: Option<Duration>,
-    ) {
-        let calls_back = self.capabilities(attempt).delivery == DeliveryMode::Callback
-            && self.env.callbacks.url(&self.generation, attempt.number).is_some();
-        let wait = match first {
-            Some(wait) => wait,
-            None if calls_back => jittered(self.env.limits.poll_max, self.env.ids.spread()),
-            None => self.next_wait(),
+    /// Sets the next poll of the attempt's job, for as soon after this wait as there is a turn.
+    pub(super) fn await_job(&mut self, ctx: &mut Context<Self>, attempt: &Attempt, wait: Duration) {
+        let (number, left) = (attempt.number, self.time_left(attempt));
+        let budget = self.env.polls.of(attempt.provider);
+        let turn = async move {
+            tokio::time::sleep(wait.min(left)).await;
+            if let Some(budget) = budget {
+                // Without a turn in its time, the deadline decides.
+                let _ = timeout(left.saturating_sub(wait), budget.turn()).await;
+            }
         };
-        let (number, wait) = (attempt.number, wait.min(self.time_left(attempt)));
-        self.set_timer(ctx, wait, move |actor, ctx| actor.poll(ctx, number));
+        self.clear_timer(ctx);
+        // Not counted as work: a stop need not wait for it.
+        let turn = wrap_future::<_, Self>(turn).map(move |(), actor, ctx| {
+            actor.timer = None;
+            actor.poll(ctx, number);
+        });
+        self.timer = Some(ctx.spawn(turn));
+    }
+
+    /// How long to wait before a job is asked for again: longer the longer it has taken already,
+    /// and not less than the provider wishes. Where the provider calls back, polling is only the
+    /// safety net.
+    pub(super) fn poll_wait(&self, attempt: &Attempt, wish: Option<Duration>) -> Duration {
+        let limits = &self.env.limits;
+        let age = (self.env.clock.now() - attempt.submitted_at).to_std().unwrap_or_default();
+        let own = match self.delivery(attempt) {
+            DeliveryMode::Callback => limits.poll_max,
+            DeliveryMode::Inline | DeliveryMode::Polling => {
+                (age / POLLS_IN_AGE).clamp(limits.poll_initial, limits.poll_max)
+            }
+        };
+        let wish = wish.unwrap_or_default().min(POLL_WISH_MAX);
+        let spread = self.env.ids.spread();
+        // Not at once by everybody who was told the same, and by nobody sooner.
+        jittered(own, spread).max(wish.mul_f64(1.0 + spread / 5.0))
     }
 
     fn poll(&mut self, ctx: &mut Context<Self>, number: u32) {
         let Some(attempt) = self.generation.attempt(number).cloned() else { return };
-        let (Some(provider), Some(job)) = (self.provider(&attempt), attempt.job.clone()) else {
+        let (provider, job) = (self.provider(&attempt), attempt.job_at_provider().cloned());
+        let (Some(provider), Some(job)) = (provider, job) else {
             return self.conclude(ctx, number, Error::Unavailable.into());
         };
         if self.time_left(&attempt).is_zero() {
             self.cancel_job(ctx, &attempt, job);
             return self.give_up(ctx, number);
         }
-        let (room, limit) = (self.env.polls.get(&attempt.provider).cloned(), self.env.limits.call);
-        let call = timeout(self.time_left(&attempt), async move {
-            let _room = match room {
-                Some(room) => room.acquire_owned().await.ok(),
-                None => None,
-            };
-            timeout(limit, provider.poll(&job)).await.unwrap_or(Err(Error::TimedOut))
-        });
+        let limit = self.env.limits.call.min(self.time_left(&attempt));
+        let call = async move { timeout(limit, provider.poll(&job)).await };
         self.work(ctx, call, move |actor, result, ctx| {
+            let answer = result.unwrap_or(Err(Error::TimedOut));
+            if let (Err(Error::RateLimited { retry_after }), Some(budget)) =
+                (&answer, actor.env.polls.of(attempt.provider))
+            {
+                budget.pause(retry_after.unwrap_or(PAUSE).min(POLL_WISH_MAX));
+            }
             // A poll that could not be made says nothing about the job.
             let waiting = Progress::Waiting { retry_after: None };
-            let answer = result.unwrap_or(Err(Error::TimedOut));
             actor.progressed(ctx, number, None, answer.unwrap_or(waiting));
         });
     }
@@ -227,43 +253,34 @@ impl GenerationActor {
         }
         if !attempt.is_pending() {
             return match progress {
-                Progress::Done(_) => self.discard(ctx, number),
-                Progress::Waiting { .. } if self.watches(&attempt) => {
-                    self.await_job(ctx, &attempt, None);
+                Progress::Done(output) => self.discard(ctx, number, output.cost),
+                Progress::Waiting { retry_after } if self.watches(&attempt) => {
+                    self.await_job(ctx, &attempt, self.poll_wait(&attempt, retry_after));
                 }
                 Progress::Waiting { .. } | Progress::Failed(_) | Progress::Canceled => {
                     self.finish_if_over(ctx);
                 }
             };
         }
-        let job = attempt.job.clone().or(news_job);
+        let known = attempt.job_at_provider().cloned();
+        let is_news = known.is_none();
+        let job = known.or(news_job);
         match (progress, job) {
             (Progress::Done(output), Some(job)) => self.store_output(ctx, number, job, output),
-            (Progress::Failed(error), _) => self.conclude(ctx, number, error.into()),
+            (Progress::Failed(error), _) => self.conclude_by(ctx, number, error),
             (Progress::Canceled, _) => {
                 let error = Error::Failed("The provider canceled the job.".to_owned());
                 self.conclude(ctx, number, error.into());
             }
-            (Progress::Waiting { .. }, Some(job)) if attempt.job.is_none() => {
-                let at = self.env.clock.now();
-                self.write(ctx, vec![Event::Accepted { attempt: number, job, at }]);
+            (Progress::Waiting { .. }, Some(job)) if is_news => {
+                let (cost, at) = (None, self.env.clock.now());
+                self.write(ctx, vec![Event::Accepted { attempt: number, job, cost, at }]);
             }
             (Progress::Waiting { retry_after }, _) => {
-                let wish = retry_after.map(|wish| self.granted(wish));
-                self.await_job(ctx, &attempt, wish);
+                self.await_job(ctx, &attempt, self.poll_wait(&attempt, retry_after));
             }
             (Progress::Done(_), None) => {}
         }
-    }
-
-    /// The wait that a provider wishes for, within limits. It may want to be asked less often than
-    /// we would; then it is not asked by everybody at once when that time is over, nor sooner.
-    fn granted(&self, wish: Duration) -> Duration {
-        let wish = wish.max(self.env.limits.poll_initial).min(POLL_WISH_MAX);
-        if wish <= self.env.limits.poll_max {
-            return wish;
-        }
-        jittered(wish, 0.5 + self.env.ids.spread() / 2.0)
     }
 
     /// Stores a result, and only then says that the generation succeeded.
@@ -271,7 +288,8 @@ impl GenerationActor {
         self.storing = Some(number);
         self.stored = true;
         self.clear_timer(ctx);
-        let (env, predict_time) = (Arc::clone(&self.env), output.predict_time);
+        let env = Arc::clone(&self.env);
+        let Output { predict_time, cost, .. } = output;
         let folder = env.outputs.folder(self.generation.account_id, self.generation.id);
         let format = self.generation.input.format;
         // What is at the provider can be asked for as long as the attempt lasts.
@@ -282,8 +300,9 @@ impl GenerationActor {
             let at = actor.env.clock.now();
             match result {
                 Ok(outputs) => {
-                    let accepted = Event::Accepted { attempt: number, job, at };
-                    let completed = Event::Completed { attempt: number, outputs, predict_time, at };
+                    let attempt = number;
+                    let accepted = Event::Accepted { attempt, job, cost, at };
+                    let completed = Event::Completed { attempt, outputs, predict_time, cost, at };
                     actor.write(ctx, vec![accepted, completed]);
                 }
                 Err(failure) => {
@@ -317,12 +336,20 @@ impl GenerationActor {
         left.to_std().unwrap_or_default()
     }
 
+    /// How the result of an attempt is to come.
+    pub(super) fn delivery(&self, attempt: &Attempt) -> DeliveryMode {
+        let offered = self.capabilities(attempt).deliveries;
+        let reachable = self.env.callbacks.url(&self.generation, attempt.number).is_some();
+        delivery_mode::choose(offered, self.generation.media, reachable)
+    }
+
     fn provider(&self, attempt: &Attempt) -> Option<Arc<dyn Provider>> {
         self.env.registry.get(attempt.provider).cloned()
     }
 
     pub(super) fn capabilities(&self, attempt: &Attempt) -> Capabilities {
-        let none = Capabilities { delivery: DeliveryMode::Polling, cancel: false, look_up: false };
+        let deliveries = &[DeliveryMode::Polling];
+        let none = Capabilities { deliveries, cancel: false, look_up: false };
         self.env.registry.get(attempt.provider).map_or(none, |provider| {
             provider.capabilities(&attempt.raw_model, self.generation.media)
         })
@@ -330,6 +357,8 @@ impl GenerationActor {
 
     fn request(&self, attempt: &Attempt) -> Request {
         let input = &self.generation.input;
+        let delivery = self.delivery(attempt);
+        let callback = self.env.callbacks.url(&self.generation, attempt.number);
         Request {
             correlation: attempt.correlation,
             submitted_at: attempt.submitted_at,
@@ -345,7 +374,8 @@ impl GenerationActor {
             resolution: input.resolution.clone(),
             audio: input.audio,
             options: input.options.clone(),
-            callback: self.env.callbacks.url(&self.generation, attempt.number),
+            delivery,
+            callback: callback.filter(|_| delivery == DeliveryMode::Callback),
         }
     }
 }
@@ -384,7 +414,7 @@ async fn take_over(
     until: Instant,
 ) -> Result<u64, Failure> {
     let mut waits = Waits::new(RETRY_INITIAL, RETRY_MAX);
-    let mut store_tries = STORE_TRIES;
+    let mut store_until = None;
     loop {
         let limit = match file {
             OutputFile::Bytes { .. } => Instant::now() + STORE_TIME,
@@ -401,14 +431,14 @@ async fn take_over(
             }
             Ok(Err(TakeOverError::Store(error))) => {
                 tracing::warn!(%error, "an output could not be stored");
-                store_tries -= 1;
+                store_until.get_or_insert_with(|| Instant::now() + STORE_PATIENCE);
             }
             Err(_) => {
                 tracing::warn!("an output was not taken over in time");
-                store_tries -= 1;
+                store_until.get_or_insert_with(|| Instant::now() + STORE_PATIENCE);
             }
         }
-        if store_tries == 0 {
+        if store_until.is_some_and(|until| Instant::now() >= until) {
             return Err(unusable("The output could not be stored."));
         }
         tokio::time::sleep(waits.next(env.ids.spread())).await;

@@ -11,13 +11,16 @@ use crate::attempt::AttemptOutcome;
 use crate::batch::AdvanceRefusal;
 use crate::engine::{CallbackRefusal, CancelError, SubmitError};
 use crate::failure::FailureCode;
-use crate::fakes::provider::{Answer, FakeProvider, done, found, job, lost, picture, refused};
+use crate::fakes::provider::{
+    Answer, FakeProvider, done, found, job, lost, offer, picture, refused,
+};
 use crate::fakes::store::Fault;
 use crate::fakes::{ACCOUNT, World, limits, run};
 use crate::generation::{Event, EventKind as E, Generation, State, Status};
 use crate::id::GenerationId;
 use crate::metrics::StatusLabel;
 use crate::ports::TakeOverError;
+use crate::routing::choice::Source;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -31,8 +34,8 @@ fn polling() -> Arc<FakeProvider> {
 
 /// A polled provider that can find a job whose submit answer was lost.
 fn findable() -> Arc<FakeProvider> {
-    let delivery = DeliveryMode::Polling;
-    FakeProvider::with(SandboxPolling, Capabilities { delivery, cancel: true, look_up: true })
+    let deliveries = offer(DeliveryMode::Polling);
+    FakeProvider::with(SandboxPolling, Capabilities { deliveries, cancel: true, look_up: true })
 }
 
 fn calling() -> Arc<FakeProvider> {
@@ -96,7 +99,7 @@ fn how_attempts_end_is_held_against_their_providers() {
         let generation = world.submit().await;
         assert_eq!(outcomes(&world.ended(generation.id).await), ["failed", "used"]);
         let counted = |name| {
-            let report = world.provider_health.report(name, world.clock.now());
+            let report = world.router.health(name, world.clock.now());
             (report.failures, report.successes)
         };
         assert_eq!((counted(SandboxPolling), counted(SandboxInline)), ((1, 0), (0, 1)));
@@ -446,7 +449,7 @@ fn an_adopted_generation_past_its_deadline_has_its_job_stopped() {
         let provider = polling();
         let mut world = World::new(&[&provider]);
         let at = providers::clock::Clock::now(&*world.clock);
-        let taken = Event::Accepted { attempt: 1, job: JobRef("j1".to_owned()), at };
+        let taken = Event::Accepted { attempt: 1, job: JobRef("j1".to_owned()), cost: None, at };
         let id = world.leave(vec![taken]).await;
         world.pass(200 * SECOND).await;
         world.boot().await;
@@ -462,7 +465,8 @@ fn a_deadline_holds_while_every_poll_is_taken() {
         let provider = polling();
         provider.on_submit(Answer::Now(job("j1")));
         let mut world = World::new(&[&provider]);
-        world.polls.insert(SandboxPolling, Arc::new(tokio::sync::Semaphore::new(0)));
+        world.polls = [(SandboxPolling, 1)].into_iter().collect();
+        world.polls.of(SandboxPolling).unwrap().pause(1000 * SECOND);
         world.boot().await;
         let id = world.submit().await.id;
         let ended = world.ended(id).await;
@@ -755,14 +759,48 @@ fn a_fenced_actor_lets_go() {
 #[test]
 fn an_output_that_cannot_be_stored_is_refunded() {
     run(async {
-        let (first, second) = (inline(), polling());
-        first.on_submit(Answer::Now(done()));
-        let world = World::start(&[&first, &second]).await;
+        let provider = inline();
+        provider.on_submit(Answer::Now(done()));
+        let world = World::start(&[&provider]).await;
         world.outputs.failures.store(100, std::sync::atomic::Ordering::Relaxed);
         let generation = world.submit().await;
         assert_eq!(failure_code(&generation), FailureCode::OutputProcessingFailed);
-        world.ended(generation.id).await;
-        assert_eq!(second.count("submit"), 0);
+    });
+}
+
+#[test]
+fn an_output_that_cannot_be_stored_is_made_by_another_provider() {
+    run(async {
+        let (first, second) = (inline(), polling());
+        first.on_submit(Answer::Now(done()));
+        second.on_submit(Answer::Now(done()));
+        let world = World::start(&[&first, &second]).await;
+        world.outputs.failures.store(4, std::sync::atomic::Ordering::Relaxed);
+        let id = world.begin().await;
+        let ended = world.ended(id).await;
+        assert_eq!(outcomes(&ended), ["failed", "used"]);
+        assert_eq!(world.outputs.files.lock().unwrap().len(), 1);
+        // It was not for want of a result.
+        assert_eq!(world.router.health(SandboxInline, world.clock.now()).failures, 0);
+    });
+}
+
+#[test]
+fn a_provider_that_limits_us_is_left_alone_at_once() {
+    run(async {
+        let (busy, other) = (polling(), inline());
+        let retry_after = Some(20 * SECOND);
+        busy.on_submit(Answer::Now(refused(Error::RateLimited { retry_after })));
+        busy.on_submit(Answer::Now(done()));
+        other.on_submit(Answer::Now(done())).on_submit(Answer::Now(done()));
+        let world = World::start(&[&busy, &other]).await;
+        assert_eq!(outcomes(&world.submit().await), ["failed", "used"]);
+        let next = world.submit().await;
+        assert_eq!(next.input.provider_order, [SandboxInline, SandboxPolling]);
+        let sources: Vec<Source> = next.attempts().iter().map(|it| it.decision.source).collect();
+        assert_eq!(sources, [Source::Breaker]);
+        world.pass(20 * SECOND).await;
+        assert_eq!(world.submit().await.input.provider_order, [SandboxPolling, SandboxInline]);
     });
 }
 
@@ -782,7 +820,7 @@ fn done_elsewhere() -> Result<providers::Submitted, providers::SubmitError> {
     let url = "https://files.example/out.png".parse().unwrap();
     let mut output = picture();
     output.files = vec![providers::OutputFile::Url(url)];
-    Ok(providers::Submitted::Done(output))
+    Ok(providers::Submitted::Done { job: None, output })
 }
 
 #[test]
@@ -985,7 +1023,7 @@ fn what_was_adopted_with_a_job_is_polled_at_once() {
         provider.on_poll(Answer::Now(Ok(Progress::Done(picture()))));
         let mut world = World::new(&[&provider]);
         let at = providers::clock::Clock::now(&*world.clock);
-        let taken = Event::Accepted { attempt: 1, job: JobRef("j1".to_owned()), at };
+        let taken = Event::Accepted { attempt: 1, job: JobRef("j1".to_owned()), cost: None, at };
         let id = world.leave(vec![taken]).await;
         world.boot().await;
         world.pass(SECOND).await;
@@ -1060,5 +1098,138 @@ fn a_hundred_generations_at_once_leave_no_actor_and_no_credit_behind() {
         assert_eq!(world.balance(), 0);
         let refused = world.engine().submit(world.wanted()).await;
         assert!(matches!(refused, Err(SubmitError::Refused(_))));
+    });
+}
+
+#[test]
+fn many_that_wait_ask_no_more_often_than_the_provider_answers() {
+    run(async {
+        let provider = polling();
+        let mut world = World::new(&[&provider]);
+        world.polls = [(SandboxPolling, 20)].into_iter().collect();
+        world.boot().await;
+        const WAITING: usize = 90;
+        for number in 0..WAITING {
+            provider.on_submit(Answer::Now(job(&format!("j{number}"))));
+            world.begin().await;
+        }
+        let mut asked = 0;
+        for _ in 0..40 {
+            world.pass(SECOND).await;
+            let now = provider.count("poll");
+            assert!(now - asked <= 40, "{} in a second", now - asked);
+            asked = now;
+        }
+        assert!((20 * 35..=20 * 41).contains(&asked), "{asked} in all");
+        // Nobody is asked for again before everybody else was.
+        let polls = provider.called_with("poll");
+        let mut counts = std::collections::HashMap::<&str, usize>::new();
+        polls.iter().for_each(|job| *counts.entry(job).or_default() += 1);
+        let (fewest, most) = (counts.values().min().unwrap(), counts.values().max().unwrap());
+        assert!(counts.len() == WAITING && most - fewest <= 2, "{fewest} to {most}");
+    });
+}
+
+#[test]
+fn a_provider_that_is_asked_too_often_is_left_alone_by_everybody() {
+    run(async {
+        let provider = polling();
+        let mut world = World::new(&[&provider]);
+        world.polls = [(SandboxPolling, 100)].into_iter().collect();
+        world.boot().await;
+        for name in ["j1", "j2", "j3"] {
+            provider.on_submit(Answer::Now(job(name)));
+            world.begin().await;
+        }
+        let retry_after = Some(20 * SECOND);
+        provider.on_poll(Answer::Now(Err(Error::RateLimited { retry_after })));
+        world.pass(19 * SECOND).await;
+        assert_eq!(provider.count("poll"), 1);
+        world.pass(8 * SECOND).await;
+        assert!(provider.count("poll") >= 4, "{}", provider.count("poll"));
+    });
+}
+
+#[test]
+fn a_job_is_asked_for_less_often_the_longer_it_takes_and_never_sooner_than_the_provider_wishes() {
+    run(async {
+        let provider = polling();
+        provider.on_submit(Answer::Now(job("j1")));
+        let world = World::start(&[&provider]).await;
+        world.begin().await;
+        world.pass(4 * SECOND).await;
+        let early = provider.count("poll");
+        assert!((6..=8).contains(&early), "{early}");
+        world.pass(36 * SECOND).await;
+        let late = provider.count("poll") - early;
+        assert!((12..=25).contains(&late), "{late}");
+
+        let picky = FakeProvider::new(SandboxInline, DeliveryMode::Polling);
+        picky.on_submit(Answer::Now(job("j2")));
+        for _ in 0..9 {
+            let retry_after = Some(6 * SECOND);
+            picky.on_poll(Answer::Now(Ok(Progress::Waiting { retry_after })));
+        }
+        let world = World::start(&[&picky]).await;
+        world.begin().await;
+        world.pass(30 * SECOND).await;
+        assert!((4..=6).contains(&picky.count("poll")), "{}", picky.count("poll"));
+    });
+}
+
+#[test]
+fn a_hint_is_a_reason_to_ask_and_nothing_else() {
+    run(async {
+        let provider = calling();
+        provider.on_submit(Answer::After(SECOND, job("j1")));
+        provider.on_poll(Answer::Now(Ok(Progress::Waiting { retry_after: None })));
+        provider.on_poll(Answer::Now(Ok(Progress::Done(picture()))));
+        let world = World::start(&[&provider]).await;
+        let id = world.begin().await;
+        world.call_back(id, 1, "hint").await.unwrap();
+        world.pass(SECOND / 2).await;
+        assert_eq!(provider.count("poll"), 0, "nobody knows the job yet");
+        world.pass(SECOND).await;
+        for polls in 1..=2 {
+            assert!(!world.store.generation(id).status().is_terminal());
+            world.call_back(id, 1, "hint").await.unwrap();
+            world.pass(SECOND / 10).await;
+            assert_eq!(provider.count("poll"), polls);
+        }
+        assert_eq!(world.ended(id).await.status(), Status::Succeeded);
+        world.call_back(id, 1, "hint").await.unwrap();
+    });
+}
+
+#[test]
+fn where_nobody_can_call_back_an_image_is_waited_for_in_the_submit() {
+    run(async {
+        let all = &[DeliveryMode::Callback, DeliveryMode::Inline, DeliveryMode::Polling];
+        let capabilities = Capabilities { deliveries: all, cancel: true, look_up: false };
+        let provider = FakeProvider::with(SandboxPolling, capabilities);
+        let named = Some(JobRef("p1".to_owned()));
+        let done = providers::Submitted::Done { job: named, output: picture() };
+        provider.on_submit(Answer::After(4 * SECOND, Ok(done)));
+        let mut world = World::new(&[&provider]);
+        world.reachable = false;
+        world.boot().await;
+        let ended = world.submit().await;
+        assert_eq!((ended.status(), provider.count("poll")), (Status::Succeeded, 0));
+        assert_eq!(ended.attempts()[0].job, Some(JobRef("p1".to_owned())));
+        // A provider that is not done in the time of the call has a job to ask for.
+        provider.on_submit(Answer::After(4 * SECOND, job("p2")));
+        provider.on_poll(Answer::Now(Ok(Progress::Done(picture()))));
+        let taken = world.submit().await;
+        assert_eq!(taken.status(), Status::Processing);
+        assert_eq!(world.ended(taken.id).await.status(), Status::Succeeded);
+        assert_eq!(provider.called_with("poll"), ["p2"]);
+        // Nobody knows the job of a call under way, so there is none to cancel.
+        provider.on_submit(Answer::After(4 * SECOND, job("p3")));
+        let id = world.begin().await;
+        world.pass(2 * SECOND).await;
+        let canceled = world.engine().cancel(ACCOUNT, id).await.unwrap();
+        assert!(!canceled.provider_cancel_sent && provider.count("cancel") == 0);
+        world.pass(3 * SECOND).await;
+        assert_eq!(provider.called_with("cancel"), ["p3"]);
     });
 }

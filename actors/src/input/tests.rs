@@ -54,6 +54,7 @@ fn stack(capabilities: &CapabilitiesSpec) -> Vec<OfferSpec> {
     let offer = |name: &str| OfferSpec {
         provider: name.to_owned(),
         raw_model_id: "their/model".to_owned(),
+        cost: None,
         capabilities: capabilities.clone(),
     };
     ["bfl", "replicate", "fal"].map(offer).into()

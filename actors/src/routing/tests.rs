@@ -19,6 +19,7 @@ fn after(attempts: &[Option<Error>]) -> Generation {
             correlation: Uuid::from_u128(1),
             provider,
             raw_model: String::new(),
+            cost: None,
             at: at(0),
             deadline_at: at(60),
         };
@@ -74,6 +75,22 @@ fn only_failures_of_the_input_are_decisive() {
     assert_eq!(fails_with(moderated), FailureCode::ContentPolicyViolation);
     let rejected = step(&[Some(Error::Unavailable), Some(Error::Rejected(text()))]);
     assert_eq!(fails_with(rejected), FailureCode::ProviderRejectedRequest);
+}
+
+#[test]
+fn refused_content_goes_on_where_the_account_says_so() {
+    let refused = || Some(Error::Moderated("no".to_owned()));
+    let step = |attempts: &[Option<Error>]| {
+        let mut generation = after(attempts);
+        generation.input.route.failover_on_moderation = true;
+        next_step(&generation, &limits().route, at(2))
+    };
+    assert_eq!(step(&[refused()]), Step::Submit(SandboxInline));
+    let rejected = step(&[refused(), Some(Error::Rejected("no".to_owned()))]);
+    assert_eq!(fails_with(rejected), FailureCode::ProviderRejectedRequest);
+    // That somebody refused it is what its owner can do something about.
+    let failures = [refused(), Some(Error::Unavailable), refused()];
+    assert_eq!(fails_with(step(&failures)), FailureCode::ContentPolicyViolation);
 }
 
 #[test]

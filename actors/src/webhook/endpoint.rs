@@ -96,6 +96,16 @@ impl DisableReason {
         }
     }
 
+    /// What it is called in an account's log (`spec/dashboard.md` 5.3).
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::Quarantined => "quarantined",
+            Self::Owner | Self::Failing | Self::FailingTooLong | Self::Gone | Self::ProbeFailed => {
+                "disabled"
+            }
+        }
+    }
+
     /// Reads that text.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)
@@ -131,6 +141,16 @@ impl EndpointState {
             cooldown: None,
             paused_until: None,
         }
+    }
+
+    /// Whether a success would change nothing.
+    pub fn is_calm(&self) -> bool {
+        self.enabled
+            && !self.probing
+            && self.exhausted_in_a_row == 0
+            && self.failing_since.is_none()
+            && self.cooldown.is_none()
+            && self.paused_until.is_none()
     }
 
     /// How long it still wants to be left alone.

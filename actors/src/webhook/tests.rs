@@ -23,6 +23,7 @@ fn example(events: Vec<Event>) -> Generation {
         correlation: Uuid::nil(),
         provider: fal,
         raw_model: String::new(),
+        cost: None,
         at: at(),
         deadline_at: at(),
     };
@@ -33,19 +34,21 @@ fn example(events: Vec<Event>) -> Generation {
 }
 
 fn accepted() -> Event {
-    Event::Accepted { attempt: 1, job: JobRef("pj-5520ce1b".to_owned()), at: at() }
+    Event::Accepted { attempt: 1, job: JobRef("pj-5520ce1b".to_owned()), cost: None, at: at() }
 }
 
 fn succeeded() -> Generation {
     let key = "us/b7d2f0a4/0.webp".to_owned();
     let outputs = vec![StoredFile { key, bytes: 1 }];
-    let completed = Event::Completed { attempt: 1, outputs, predict_time: None, at: at() };
+    let completed =
+        Event::Completed { attempt: 1, outputs, predict_time: None, cost: None, at: at() };
     example(vec![accepted(), completed])
 }
 
 /// `webhook_data` as it is sent.
 fn data(generation: &Generation) -> String {
-    let files = FileUrls { base: "https://files.example.net".to_owned() };
+    let urls = |file: &StoredFile| format!("https://files.example.net/files/{}", file.key);
+    let files: Vec<String> = generation.kept_files().iter().map(urls).collect();
     generation_data(generation, &files).to_string()
 }
 

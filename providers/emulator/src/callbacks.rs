@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::faults::CallbackFault;
 use crate::house::House;
@@ -14,6 +14,9 @@ use crate::wire::{self, Message};
 /// A receiver that takes longer has not received.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
+/// For how long after the end of a job a process that starts goes on calling.
+const RESUMED_FOR: TimeDelta = TimeDelta::hours(2);
+
 /// Sees to it that whoever asked for it is called. Returns at once, unless the first call is to
 /// come before the submit is answered.
 pub(crate) async fn arrange(house: &Arc<House>, provider: Provider, job: &Job) {
@@ -23,13 +26,38 @@ pub(crate) async fn arrange(house: &Arc<House>, provider: Provider, job: &Job) {
         CallbackFault::Early => call(house, provider, job, &callback, Moment::Finished).await,
         CallbackFault::None | CallbackFault::Duplicate | CallbackFault::Forged => {
             let (house, job) = (Arc::clone(house), job.clone());
+            let from = job.submitted;
             // On the worker's own runtime, which ends with it.
-            tokio::spawn(async move { follow(&house, provider, job, &callback).await });
+            tokio::spawn(async move { follow(&house, provider, job, &callback, from).await });
         }
     }
 }
 
-async fn follow(house: &House, provider: Provider, job: Job, callback: &Callback) {
+/// Goes on calling about the jobs that an earlier process has left, if nobody has heard of their
+/// end.
+pub(crate) fn resume(house: &Arc<House>) {
+    let now = house.clock.now();
+    for provider in Provider::ALL {
+        let since = now - RESUMED_FOR;
+        let due = |job: &Job| !job.heard && job.callback.is_some() && job.over() >= since;
+        for job in house.desk(provider).jobs.select(usize::MAX, due) {
+            let Some(callback) = job.callback.clone() else { continue };
+            if callback.fault != CallbackFault::Never {
+                let house = Arc::clone(house);
+                tokio::spawn(async move { follow(&house, provider, job, &callback, now).await });
+            }
+        }
+    }
+}
+
+/// Calls at every moment from a time on; of those before, only the end is still news.
+async fn follow(
+    house: &House,
+    provider: Provider,
+    job: Job,
+    callback: &Callback,
+    from: DateTime<Utc>,
+) {
     for moment in [Moment::Accepted, Moment::Started, Moment::Output, Moment::Finished] {
         let due = match moment {
             Moment::Accepted => job.submitted,
@@ -39,7 +67,8 @@ async fn follow(house: &House, provider: Provider, job: Job, callback: &Callback
         };
         let Some(current) = wait_until(house, provider, &job, due).await else { return };
         // A job that was canceled or given up has only an end.
-        let skipped = current.over() < due && moment != Moment::Finished;
+        let past = due < from || current.over() < due;
+        let skipped = past && moment != Moment::Finished;
         if callback.moments.contains(&moment) && !skipped {
             call(house, provider, &current, callback, moment).await;
         }
@@ -86,6 +115,7 @@ async fn call(house: &House, provider: Provider, job: &Job, callback: &Callback,
         let waits = wire.callback_waits().iter().copied().map(Some).chain([None]);
         for wait in waits {
             if post(house, provider, job, callback, &id, &body, Signed::Well).await {
+                house.desk(provider).jobs.heard(&job.id);
                 break;
             }
             let Some(wait) = wait else { break };

@@ -95,7 +95,7 @@ pub(crate) enum CallFault {
 }
 
 /// What becomes of one job's callbacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) enum CallbackFault {
     #[default]
     None,
@@ -106,7 +106,7 @@ pub(crate) enum CallbackFault {
 }
 
 /// What becomes of one job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Fate {
     Succeeds,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use providers::clock::Clock;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -32,7 +32,20 @@ pub(crate) struct House {
     pub(crate) studio: Studio,
     pub(crate) journal: Journal,
     pub(crate) client: reqwest::Client,
-    desks: [Desk; Provider::ALL.len()],
+    /// In the order of [`Provider::ALL`].
+    desks: Vec<Desk>,
+}
+
+/// The time, as the providers have it.
+struct ProvidersClock {
+    clock: Arc<dyn Clock>,
+    offset: TimeDelta,
+}
+
+impl Clock for ProvidersClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now() + self.offset
+    }
 }
 
 /// One provider's state.
@@ -59,10 +72,14 @@ pub(crate) struct Order {
 
 impl House {
     pub(crate) fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let offset = TimeDelta::seconds(settings.clock_offset_seconds.into());
+        let clock: Arc<dyn Clock> = Arc::new(ProvidersClock { clock, offset });
         let now = clock.now().timestamp_micros();
         let seed = settings.seed.unwrap_or(now.unsigned_abs());
+        let secret =
+            settings.secret.clone().map_or(seed.to_le_bytes().to_vec(), String::into_bytes);
         let derive = |purpose: &str| -> [u8; 32] {
-            Sha256::new().chain_update(seed.to_le_bytes()).chain_update(purpose).finalize().into()
+            Sha256::new().chain_update(&secret).chain_update(purpose).finalize().into()
         };
         let fal_key = FalKey::from_seed(&derive("fal")).ok_or(StartError::Key)?;
         let webhook_secret =
@@ -72,7 +89,10 @@ impl House {
             .no_proxy()
             .build()
             .map_err(StartError::Client)?;
-        let desks = Provider::ALL.map(|provider| Desk::new(provider, &settings));
+        let mut desks = Vec::new();
+        for provider in Provider::ALL {
+            desks.push(Desk::new(provider, &settings, clock.now())?);
+        }
         Ok(Self {
             seed,
             webhook_secret,
@@ -136,6 +156,7 @@ impl House {
             canceled: None,
             deadline: order.give_up.map(|seconds| after(now, seconds)),
             callback: order.callback.map(Arc::new),
+            heard: false,
             changed: Arc::new(Notify::new()),
         };
         desk.jobs.insert(job.clone());
@@ -188,21 +209,38 @@ impl House {
 }
 
 impl Desk {
-    fn new(provider: Provider, settings: &Settings) -> Self {
+    fn new(
+        provider: Provider,
+        settings: &Settings,
+        now: DateTime<Utc>,
+    ) -> Result<Self, StartError> {
         let own = settings.providers.get(&provider).cloned().unwrap_or_default();
         let usual = latency::usual(provider);
         let limits = Limits {
             per_minute: own.per_minute.unwrap_or(usual.per_minute),
             concurrency: own.concurrency.or(usual.concurrency),
         };
-        Self {
-            jobs: Jobs::new(settings.jobs_max),
-            meter: Meter::new(limits),
+        let jobs = match &settings.jobs_dir {
+            None => Jobs::new(settings.jobs_max),
+            Some(folder) => {
+                let path = folder.join(format!("{}.jsonl", provider.as_str()));
+                let base = format!("{}/{}", settings.origin(), provider.as_str());
+                let opened = Jobs::open(settings.jobs_max, path.clone(), &base);
+                opened.map_err(|source| StartError::Jobs { path, source })?
+            }
+        };
+        let meter = Meter::new(limits);
+        for job in jobs.select(usize::MAX, |job| job.ended(now).is_none()) {
+            meter.start(&job.key, &job.id, job.ends, now);
+        }
+        Ok(Self {
+            jobs,
+            meter,
             faults: RwLock::new(own.faults.clone()),
             submits: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             settings: own,
-        }
+        })
     }
 
     pub(crate) fn faults(&self) -> Faults {

@@ -1,18 +1,21 @@
 //! Jobs: written down once, when they are accepted. How one is doing follows from the time.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Notify;
 use url::Url;
 
 use crate::faults::{CallbackFault, Fate};
+use crate::jobs_file::JobsFile;
 use crate::media::Sketch;
 
 /// One job of one provider.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) id: String,
     /// Who submitted it; nobody else sees it.
@@ -32,12 +35,15 @@ pub(crate) struct Job {
     /// When it is given up, if it is not over by then.
     pub(crate) deadline: Option<DateTime<Utc>>,
     pub(crate) callback: Option<Arc<Callback>>,
+    /// Whether whoever wanted to be called has heard of its end.
+    pub(crate) heard: bool,
     /// Tells whoever waits for its end that it was canceled.
+    #[serde(skip)]
     pub(crate) changed: Arc<Notify>,
 }
 
 /// Who wants to be called about a job.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Callback {
     pub(crate) url: Url,
     pub(crate) secret: Option<String>,
@@ -46,7 +52,7 @@ pub(crate) struct Callback {
 }
 
 /// When somebody is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Moment {
     Accepted,
     Started,
@@ -131,23 +137,73 @@ pub(crate) struct Jobs {
 struct Table {
     jobs: HashMap<String, Job>,
     order: VecDeque<String>,
+    /// Where changes are written down, in their order.
+    file: Option<JobsFile>,
+}
+
+impl Table {
+    /// Forgets the oldest until there is room. Removed ones stay in the order until their turn
+    /// comes, so both are bounded.
+    fn add(&mut self, job: Job, max: usize) {
+        while self.order.len() >= max {
+            if let Some(oldest) = self.order.pop_front() {
+                self.remove(&oldest);
+            }
+        }
+        self.order.push_back(job.id.clone());
+        self.jobs.insert(job.id.clone(), job);
+    }
+
+    fn remove(&mut self, id: &str) {
+        if self.jobs.remove(id).is_some()
+            && let Some(file) = &mut self.file
+        {
+            file.gone(id);
+        }
+    }
+
+    fn note(&mut self, id: &str) {
+        let (Some(file), Some(job)) = (&mut self.file, self.jobs.get(id)) else { return };
+        file.is(job);
+        if file.is_old(self.jobs.len()) {
+            file.renew(self.order.iter().filter_map(|id| self.jobs.get(id)));
+        }
+    }
 }
 
 impl Jobs {
+    /// In memory only.
     pub(crate) fn new(max: usize) -> Self {
         Self { max, table: Mutex::default() }
     }
 
+    /// Those of a file, which keeps up with them from then on. They are reached under `base`
+    /// now.
+    pub(crate) fn open(max: usize, path: PathBuf, base: &str) -> std::io::Result<Self> {
+        let (file, jobs) = JobsFile::open(path)?;
+        let mut table = Table { file: Some(file), ..Table::default() };
+        for mut job in jobs {
+            base.clone_into(&mut job.base);
+            table.add(job, max);
+        }
+        Ok(Self { max, table: Mutex::new(table) })
+    }
+
     pub(crate) fn insert(&self, job: Job) {
+        let id = job.id.clone();
         self.with(|table| {
-            // Removed ones stay in the order until their turn comes, so both are bounded.
-            while table.order.len() >= self.max {
-                if let Some(oldest) = table.order.pop_front() {
-                    table.jobs.remove(&oldest);
-                }
+            table.add(job, self.max);
+            table.note(&id);
+        });
+    }
+
+    /// Whoever wanted to be called has heard of its end.
+    pub(crate) fn heard(&self, id: &str) {
+        self.with(|table| {
+            if let Some(job) = table.jobs.get_mut(id) {
+                job.heard = true;
+                table.note(id);
             }
-            table.order.push_back(job.id.clone());
-            table.jobs.insert(job.id.clone(), job);
         });
     }
 
@@ -170,16 +226,24 @@ impl Jobs {
                 job.canceled = Some(now);
                 job.changed.notify_waiters();
             }
-            Some((before, job.clone()))
+            let job = job.clone();
+            table.note(id);
+            Some((before, job))
         })
     }
 
     pub(crate) fn remove(&self, id: &str) {
-        self.with(|table| table.jobs.remove(id));
+        self.with(|table| table.remove(id));
     }
 
     pub(crate) fn clear(&self) {
-        self.with(|table| *table = Table::default());
+        self.with(|table| {
+            let mut file = table.file.take();
+            if let Some(file) = &mut file {
+                file.renew([]);
+            }
+            *table = Table { file, ..Table::default() };
+        });
     }
 
     /// The latest, newest first.
@@ -236,6 +300,7 @@ pub(crate) fn sample(id: &str) -> Job {
         canceled: None,
         deadline: None,
         callback: None,
+        heard: false,
         changed: Arc::new(Notify::new()),
     }
 }
@@ -296,6 +361,42 @@ mod tests {
         assert!(jobs.find("a").is_none());
         let ids: Vec<_> = jobs.latest(9).into_iter().map(|job| job.id).collect();
         assert_eq!(ids, ["c", "b"]);
+    }
+
+    #[test]
+    fn jobs_of_a_file_are_found_again_as_they_were() {
+        let folder = std::env::temp_dir().join(format!("jobs-{}", std::process::id()));
+        let path = folder.join("some.jsonl");
+        let open = || Jobs::open(3, path.clone(), "http://new/p").unwrap();
+        let jobs = open();
+        for id in ["a", "b", "c", "d", "e"] {
+            jobs.insert(sample(id));
+        }
+        jobs.cancel("k", "c", at(2)).unwrap();
+        jobs.heard("d");
+        jobs.remove("e");
+        // A line that broke off when the process died.
+        let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut file, b"{\"is\":{\"id\":\"f\",\"ke").unwrap();
+        drop((jobs, file));
+        for _ in 0..2 {
+            let jobs = open();
+            let found: Vec<_> = jobs.latest(9).into_iter().map(|job| job.id).collect();
+            assert_eq!(found, ["d", "c"]);
+            assert_eq!(jobs.find("c").unwrap().stage(at(9)), Stage::Canceled { started: true });
+            assert!(jobs.find("d").unwrap().heard && !jobs.find("c").unwrap().heard);
+            assert_eq!(jobs.find("c").unwrap().base, "http://new/p");
+        }
+        // However much happens, the file holds little more than what there is.
+        let jobs = open();
+        for number in 0..3_000 {
+            jobs.insert(sample(&number.to_string()));
+        }
+        let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= 1_010, "{lines}");
+        jobs.clear();
+        assert!(open().latest(9).is_empty());
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

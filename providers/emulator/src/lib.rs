@@ -16,8 +16,8 @@
 //! | Runway | `/runway` |
 //!
 //! `PUT /admin/faults/{provider}` changes how often it fails and how slow it is ([`faults`]),
-//! `GET /admin/log` tells what it was asked, `POST /admin/reset` forgets everything. State is in
-//! memory and bounded; pictures and films are drawn when somebody fetches them.
+//! `GET /admin/log` tells what it was asked, `POST /admin/reset` forgets everything. State is
+//! bounded; it is in memory, and jobs are on disk too where that is wanted. Pictures and films are drawn when somebody fetches them.
 
 #![warn(missing_docs)]
 
@@ -36,6 +36,7 @@ mod fal;
 mod house;
 mod input;
 mod jobs;
+mod jobs_file;
 mod journal;
 mod latency;
 mod limits;
@@ -51,6 +52,7 @@ mod tests;
 mod wire;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
@@ -74,6 +76,14 @@ pub enum StartError {
     /// The HTTP client for webhooks could not be made.
     #[error("the HTTP client for webhooks could not be made")]
     Client(#[source] reqwest::Error),
+    /// The jobs on disk cannot be read or written.
+    #[error("the jobs in {} cannot be read or written", path.display())]
+    Jobs {
+        /// Where they are.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
@@ -97,11 +107,14 @@ pub struct Running {
 /// [`StartError`] says what is wrong.
 pub fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
     settings.check()?;
+    let mut settings = settings;
     let asked = settings.listen;
     let listen = |source| StartError::Listen { address: asked, source };
     let listener = TcpListener::bind(asked).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
+    settings.listen = address;
     let house = Arc::new(House::new(settings, clock)?);
+    callbacks::resume(&house);
     let server = server::serve(&house, listener).map_err(listen)?;
     Ok(Running { address, server })
 }

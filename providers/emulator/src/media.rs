@@ -8,6 +8,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use providers::OutputFormat;
 use providers::sandbox::drawing::Drawing;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -18,15 +19,36 @@ use crate::settings::Provider;
 use crate::signatures::{hex, hmac_sha256};
 
 /// What is to be drawn.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Sketch {
     pub(crate) prompt: String,
     pub(crate) seed: i64,
     pub(crate) size: (u32, u32),
+    #[serde(with = "format")]
     pub(crate) format: OutputFormat,
     pub(crate) count: u32,
     /// Films only.
     pub(crate) seconds: Option<f32>,
+}
+
+/// As the text that it is everywhere else.
+mod format {
+    use providers::OutputFormat;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(
+        format: &OutputFormat,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(format.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<OutputFormat, D::Error> {
+        let text = String::deserialize(from)?;
+        OutputFormat::parse(&text).ok_or_else(|| de::Error::custom("no format"))
+    }
 }
 
 impl Default for Sketch {

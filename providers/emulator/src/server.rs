@@ -120,8 +120,8 @@ fn percent_decoded(part: &str) -> String {
 }
 
 fn origin(house: &House, request: &HttpRequest) -> String {
-    if let Some(url) = &house.settings.public_url {
-        return url.as_str().trim_end_matches('/').to_owned();
+    if house.settings.public_url.is_some() {
+        return house.settings.origin();
     }
     let connection = request.connection_info();
     format!("{}://{}", connection.scheme(), connection.host())

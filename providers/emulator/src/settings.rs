@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -51,6 +51,31 @@ impl Provider {
         }
     }
 
+    /// Where its API begins, below the emulator's address.
+    pub fn base_path(self) -> &'static str {
+        match self {
+            Self::Replicate => "/replicate/v1",
+            Self::Fal => "/fal/queue",
+            Self::Bfl => "/bfl",
+            Self::OpenAi => "/openai/v1",
+            Self::Cloudflare => "/cloudflare/client/v4",
+            Self::BytePlus => "/byteplus/api/v3",
+            Self::AlibabaCloud => "/alibabacloud/api/v1",
+            Self::Runway => "/runway",
+        }
+    }
+
+    /// A key of the form that it hands out.
+    pub fn sample_key(self) -> &'static str {
+        match self {
+            Self::Replicate => "r8_emulated",
+            Self::Fal => "emulated:emulated",
+            Self::OpenAi | Self::AlibabaCloud => "sk-emulated",
+            Self::Runway => "key_emulated",
+            Self::Bfl | Self::Cloudflare | Self::BytePlus => "emulated",
+        }
+    }
+
     /// Reads a name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|provider| provider.as_str() == text)
@@ -71,6 +96,14 @@ pub struct Settings {
     /// Repeats a run: ids, times and faults. Otherwise they follow the time of the start, so
     /// that ids of different runs differ.
     pub seed: Option<u64>,
+    /// What keys and the addresses of files are made of; otherwise the seed. With one of its own
+    /// they stay good when it is started again.
+    #[serde(skip)]
+    pub secret: Option<String>,
+    /// A folder for jobs, so that they outlive the process; otherwise they are in memory only.
+    pub jobs_dir: Option<PathBuf>,
+    /// How far the clock of the providers is wrong, in seconds.
+    pub clock_offset_seconds: i32,
     /// The secret of Standard Webhooks, `whsec_…`; Replicate and OpenAI sign with it.
     pub webhook_secret: String,
     /// Multiplies the waits between tries of a webhook.
@@ -94,6 +127,9 @@ impl Default for Settings {
             workers: 2,
             public_url: None,
             seed: None,
+            secret: None,
+            jobs_dir: None,
+            clock_offset_seconds: 0,
             // 24 bytes 00 to 17, which nobody takes for a real secret.
             webhook_secret: "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX".to_owned(),
             webhook_wait_scale: 1.0,
@@ -197,11 +233,22 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The start of its addresses, for what nobody has asked for just now.
+    pub(crate) fn origin(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.listen),
+        }
+    }
+
     /// What serde cannot check.
     pub(crate) fn check(&self) -> Result<(), SettingsError> {
         let refuse = |text: String| Err(SettingsError::Value(text));
         if self.workers == 0 || self.jobs_max == 0 {
             return refuse("workers and jobs_max have to be at least 1".to_owned());
+        }
+        if self.clock_offset_seconds.abs() > 366 * 24 * 3600 {
+            return refuse("clock_offset_seconds has to be within a year".to_owned());
         }
         if !(0.0..=1000.0).contains(&self.webhook_wait_scale) {
             return refuse("webhook_wait_scale has to be between 0 and 1000".to_owned());

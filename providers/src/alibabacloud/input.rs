@@ -62,7 +62,8 @@ pub(super) fn of(request: &Request) -> Result<Value, Error> {
         audio,
         // Read below.
         options: _,
-        // It does not call back.
+        // Each model has one way, and nobody is called back.
+        delivery: _,
         callback: _,
     } = request;
     let options = Options::of(request)?;

@@ -160,7 +160,8 @@ impl Draft<'_> {
             audio,
             // Read into `self.options`.
             options: _,
-            // In the query.
+            // In host and query.
+            delivery: _,
             callback: _,
         } = self.request;
         let urls = || input_files.iter().map(|url| Value::from(url.as_str()));

@@ -155,6 +155,7 @@ impl Draft<'_> {
             // Read into `self.options`.
             options: _,
             // Beside the input.
+            delivery: _,
             callback: _,
         } = self.request;
         let files = || input_files.iter().map(|url| url.as_str());

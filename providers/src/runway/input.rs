@@ -50,7 +50,8 @@ pub(super) fn of(request: &Request) -> Result<(&'static str, Value), Error> {
         audio,
         // Read below.
         options: _,
-        // It does not call back.
+        // It is polled.
+        delivery: _,
         callback: _,
     } = request;
     if *count != 1 {

@@ -7,12 +7,19 @@ use serde::Deserialize;
 use crate::client::Reply;
 use crate::{Cost, Error, Output, OutputFile, Progress, media};
 
-/// What a credit costs, in millionths of a dollar.
-const CREDIT: f64 = 10_000.0;
-
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Created {
     pub(super) id: String,
+    #[serde(default)]
+    estimated_cost: Option<Credits>,
+}
+
+impl Created {
+    /// What the job will cost, as far as is known before.
+    pub(super) fn cost(&self) -> Option<Cost> {
+        self.estimated_cost.as_ref().and_then(|cost| Cost::of_cents(cost.credits))
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -75,7 +82,7 @@ impl Task {
             return Err(Error::Protocol("the job succeeded without a file".to_owned()));
         }
         // A negative or endless number becomes the nearest that there is.
-        let cost = self.cost.map(|cost| Cost((cost.credits * CREDIT) as u64));
+        let cost = self.cost.and_then(|cost| Cost::of_cents(cost.credits));
         Ok(Output { files, predict_time: None, cost })
     }
 }

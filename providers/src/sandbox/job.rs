@@ -95,7 +95,8 @@ impl Job {
             audio: _,
             // Read into the steering.
             options: _,
-            // Used by whoever calls.
+            // The job is the same; whoever calls uses these.
+            delivery: _,
             callback: _,
         } = request;
         let fits = match media {

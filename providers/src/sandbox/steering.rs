@@ -12,7 +12,7 @@ use crate::name::ProviderName;
 pub const LATENCY_FIELD: &str = "generation_sandbox_latency_ms";
 /// What becomes of a job: one of [`Outcome::ALL`].
 pub const OUTCOME_FIELD: &str = "generation_sandbox_outcome";
-/// The providers, of the sandbox or those it stands in for, that refuse the request.
+/// The sandbox providers that refuse the request.
 pub const FAIL_PROVIDERS_FIELD: &str = "generation_sandbox_fail_providers";
 /// Changes the colors of a picture.
 const SEED_FIELD: &str = "generation_seed";

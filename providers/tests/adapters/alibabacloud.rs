@@ -57,7 +57,7 @@ async fn it_conforms() {
 async fn qwen_answers_with_the_picture() {
     let script = Script::start().await;
     let provider = adapter(&script);
-    let delivery = |model, media| provider.capabilities(model, media).delivery;
+    let delivery = |model, media| provider.capabilities(model, media).deliveries[0];
     assert_eq!(delivery("qwen-image-max", MediaKind::Image), DeliveryMode::Inline);
     assert_eq!(delivery("wan2.5-i2i-preview", MediaKind::Image), DeliveryMode::Polling);
     assert_eq!(delivery("wan2.7-t2v", MediaKind::Video), DeliveryMode::Polling);

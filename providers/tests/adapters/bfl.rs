@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use providers::bfl::Bfl;
 use providers::client::Endpoint;
-use providers::{CallbackError, Error, Expected, JobRef, LookUp, Provider, RawCallback};
+use providers::{Error, JobRef, LookUp, Provider};
 use serde_json::json;
 
 use crate::conformance::Subject;
 use crate::script::{Answer, Script};
 use crate::support::{
-    NOW, SECRET, SamePicture, addresses, at, called_back, done, endpoint, failed, given, http,
-    is_waiting, job, picture, said, with,
+    SECRET, SamePicture, addresses, called_back, done, endpoint, failed, given, http, is_waiting,
+    job, picture, said, with,
 };
 
 macro_rules! wire {
@@ -60,7 +60,7 @@ async fn a_picture_is_submitted_polled_and_done() {
     let expected = json!({
         "prompt": "a red bus", "width": 1936, "height": 1088, "output_format": "png",
         "input_image": "https://files.example/a.png", "input_image_2": "https://files.example/b.png",
-        "seed": 7, "safety_tolerance": 5, "webhook_url": "https://us.example.com/callbacks/t0ken",
+        "seed": 7, "safety_tolerance": 5,
     });
     assert_eq!(script.last().json(), expected);
     script
@@ -143,25 +143,4 @@ async fn refusals_have_their_meanings() {
             (503, &said("Overloaded"), Error::Unavailable),
         ])
         .await;
-}
-
-#[tokio::test]
-async fn a_callback_is_a_hint_to_poll_and_its_body_is_not_believed() {
-    let script = Script::start().await;
-    let provider = adapter(&script);
-    script
-        .on(POLL, Answer::json(200, wire!("pending")))
-        .on(POLL, Answer::json(200, wire!("ready")));
-    let body = wire!("ready").replace("delivery-us1.bfl.ai", "evil.example");
-    let about = Expected { model: "flux-2-pro", job: None };
-    let raw = RawCallback { headers: &[], body: body.as_bytes(), received_at: at(NOW) };
-    let news = provider.parse_callback(&raw, &about).await.unwrap();
-    assert!(is_waiting(&news.progress));
-    let news = provider.parse_callback(&raw, &about).await.unwrap();
-    assert_eq!(news.job, JobRef(ID.to_owned()));
-    let output = done(news.progress);
-    assert_eq!(addresses(&output), ["https://delivery-us1.bfl.ai/results/a/sample.png?se=2026"]);
-    let raw = RawCallback { body: b"[]", ..raw };
-    let unreadable = provider.parse_callback(&raw, &about).await;
-    assert_eq!(unreadable.unwrap_err(), CallbackError::Malformed);
 }

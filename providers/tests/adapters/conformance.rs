@@ -100,10 +100,9 @@ impl Subject<'_> {
         let job = JobRef(job.to_owned());
         let limited = Answer::json(429, r#"{"detail":"slow down"}"#).header("retry-after", "7");
         self.script.reset().on(line, limited);
-        let progress = self.provider.poll(&job).await.unwrap();
-        let wish = Some(Duration::from_secs(7));
-        let told = matches!(progress, Progress::Waiting { retry_after } if retry_after == wish);
-        assert!(told, "{progress:?}");
+        let refused = self.provider.poll(&job).await.unwrap_err();
+        let retry_after = Some(Duration::from_secs(7));
+        assert_eq!(refused, Error::RateLimited { retry_after });
         for answer in [Answer::page(500), Answer::page(503)] {
             self.script.reset().on(line, answer);
             let progress = self.provider.poll(&job).await.unwrap();

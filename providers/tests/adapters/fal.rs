@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use providers::fal::Fal;
 use providers::{
-    CallbackError, CallbackNews, CancelAnswer, Error, Expected, JobRef, LookUp, Progress, Provider,
-    RawCallback,
+    CallbackError, CancelAnswer, DeliveryMode, Error, Expected, JobRef, LookUp, Progress, Provider,
+    RawCallback, Request,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -17,7 +17,7 @@ use crate::conformance::Subject;
 use crate::script::{Answer, Script};
 use crate::support::{
     NOW, SECRET, addresses, at, called_back, clock, done, endpoint, failed, film, given, http,
-    is_waiting, job, picture, said, text, with,
+    is_waiting, job, picture, result, said, text, told, with,
 };
 
 macro_rules! wire {
@@ -35,8 +35,9 @@ const CANCEL: &str = "PUT /fal-ai/flux/requests/764cabcf-b745-4b3e-ae38-1200304c
 const KEYS: &str = "GET /.well-known/jwks.json";
 
 fn adapter(script: &Script) -> Fal {
-    let keys_url = script.url.join("/.well-known/jwks.json").unwrap();
-    Fal::new(&http(), endpoint(&script.url), keys_url, clock()).unwrap()
+    let at = |path| script.url.join(path).unwrap();
+    let (run_url, keys_url) = (at("/run"), at("/.well-known/jwks.json"));
+    Fal::new(&http(), endpoint(&script.url), run_url, keys_url, clock()).unwrap()
 }
 
 fn subject<'a>(provider: &'a Fal, script: &'a Script) -> Subject<'a> {
@@ -82,6 +83,32 @@ async fn a_picture_is_queued_polled_and_fetched() {
     let output = done(provider.poll(&job).await.unwrap());
     assert_eq!(addresses(&output), ["https://v3.fal.media/files/zebra/a.png"]);
     assert_eq!(output.predict_time, Some(Duration::from_millis(750)));
+}
+
+#[tokio::test]
+async fn the_other_host_answers_with_the_picture() {
+    let script = Script::start().await;
+    let provider = adapter(&script);
+    const RUN: &str = "POST /run/fal-ai/flux/schnell";
+    let request = Request { delivery: DeliveryMode::Inline, ..picture(SCHNELL) };
+    let mut inline = subject(&provider, &script);
+    (inline.request, inline.submit, inline.poll) = (request.clone(), RUN, None);
+    inline.conforms().await;
+    inline
+        .refuses(&[
+            (422, wire!("invalid"), Error::Rejected("Input should be a valid size".to_owned())),
+            (429, &said("Too many requests"), Error::RateLimited { retry_after: None }),
+            (
+                200,
+                wire!("result_nsfw"),
+                Error::Moderated("The provider blacked the output out.".to_owned()),
+            ),
+        ])
+        .await;
+    script.reset().on(RUN, Answer::json(200, wire!("result")));
+    let output = result(&provider, &request).await;
+    assert_eq!(addresses(&output), ["https://v3.fal.media/files/zebra/a.png"]);
+    assert!(script.last().header("x-fal-object-lifecycle-preference").contains("86400"));
 }
 
 #[tokio::test]
@@ -205,7 +232,7 @@ async fn a_second_cancel_changes_nothing() {
     assert_eq!(look_up, Err(Error::Unsupported));
 }
 
-const ABOUT: Expected<'static> = Expected { model: SCHNELL, job: None };
+const ABOUT: Expected<'static> = Expected { model: SCHNELL };
 
 /// A key pair made of this byte.
 fn pair(byte: u8) -> Ed25519KeyPair {
@@ -239,9 +266,9 @@ async fn parse(
     provider: &Fal,
     headers: &[(String, String)],
     body: &str,
-) -> Result<CallbackNews, CallbackError> {
+) -> Result<(JobRef, Progress), CallbackError> {
     let raw = RawCallback { headers, body: body.as_bytes(), received_at: at(NOW) };
-    provider.parse_callback(&raw, &ABOUT).await
+    provider.parse_callback(&raw, &ABOUT).await.map(told)
 }
 
 #[tokio::test]
@@ -253,8 +280,8 @@ async fn signed_callbacks_are_believed_and_no_others() {
     let body = wire!("callback_ok");
     for pair in [&old, &new] {
         let news = parse(&provider, &headers(body, pair, NOW), body).await.unwrap();
-        assert_eq!(news.job, JobRef(JOB.to_owned()));
-        assert_eq!(addresses(&done(news.progress)), ["https://v3.fal.media/files/zebra/a.png"]);
+        assert_eq!(news.0, JobRef(JOB.to_owned()));
+        assert_eq!(addresses(&done(news.1)), ["https://v3.fal.media/files/zebra/a.png"]);
     }
     let forged = parse(&provider, &headers(body, &pair(3), NOW), body).await;
     assert_eq!(forged.unwrap_err(), CallbackError::Signature);
@@ -273,10 +300,10 @@ async fn a_callback_tells_of_failures_and_of_results_that_have_to_be_fetched() {
     let provider = adapter(&script);
     let error = wire!("callback_error");
     let news = parse(&provider, &headers(error, &pair, NOW), error).await.unwrap();
-    assert_eq!(failed(news.progress), Error::Moderated("flagged".to_owned()));
+    assert_eq!(failed(news.1), Error::Moderated("flagged".to_owned()));
     let without = wire!("callback_without");
     let news = parse(&provider, &headers(without, &pair, NOW), without).await.unwrap();
-    assert!(matches!(news.progress, Progress::Waiting { .. }));
+    assert!(matches!(news.1, Progress::Waiting { .. }));
     let unreadable = parse(&provider, &headers("{}", &pair, NOW), "{}").await;
     assert_eq!(unreadable.unwrap_err(), CallbackError::Malformed);
 }

@@ -58,7 +58,7 @@ async fn pictures_are_in_the_answer() {
     let script = Script::start().await;
     let provider = adapter(&script);
     let capabilities = provider.capabilities("gpt-image-2", MediaKind::Image);
-    assert_eq!(capabilities.delivery, DeliveryMode::Inline);
+    assert_eq!(capabilities.deliveries, [DeliveryMode::Inline]);
     script.on(SUBMIT, made(ImageFormat::Jpeg));
     let options = json!({
         "generation_moderation": false, "generation_background": "opaque",

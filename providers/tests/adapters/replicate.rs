@@ -6,8 +6,8 @@ use providers::callback::CallbackKey;
 use providers::name::ProviderName;
 use providers::replicate::Replicate;
 use providers::{
-    CallbackError, CancelAnswer, DeliveryMode, Error, Expected, JobRef, LookUp, MediaKind,
-    Progress, Provider, RawCallback, Request,
+    Acceptance, CallbackError, CancelAnswer, DeliveryMode, Error, Expected, JobRef, LookUp,
+    MediaKind, Progress, Provider, RawCallback, Request, Submitted,
 };
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::conformance::Subject;
 use crate::script::{Answer, Script};
 use crate::support::{
     NOW, SECRET, addresses, at, called_back, clock, done, endpoint, failed, film, given, http,
-    is_waiting, job, picture, text, with,
+    is_waiting, job, picture, text, told, with,
 };
 
 macro_rules! wire {
@@ -57,7 +57,7 @@ async fn a_picture_is_submitted_polled_and_done() {
     let provider = adapter(&script);
     assert_eq!(provider.name(), ProviderName::Replicate);
     let capabilities = provider.capabilities(SCHNELL, MediaKind::Image);
-    assert_eq!(capabilities.delivery, DeliveryMode::Callback);
+    assert_eq!(capabilities.deliveries[0], DeliveryMode::Callback);
     script.on(SUBMIT, Answer::json(201, wire!("starting")));
     let mut request = called_back(with(
         picture(SCHNELL),
@@ -222,7 +222,7 @@ async fn a_job_that_others_could_be_taken_for_is_not_looked_for() {
     assert!(matches!(provider.look_up(&picture(SCHNELL)).await, Err(Error::Protocol(_))));
 }
 
-const ABOUT: Expected<'static> = Expected { model: SCHNELL, job: None };
+const ABOUT: Expected<'static> = Expected { model: SCHNELL };
 
 fn headers(body: &str, secret: &str, signed_at: i64) -> Vec<(String, String)> {
     let key = CallbackKey::parse(&secret.into()).unwrap();
@@ -240,9 +240,34 @@ async fn parse(
     provider: &Replicate,
     headers: &[(String, String)],
     body: &str,
-) -> Result<providers::CallbackNews, CallbackError> {
+) -> Result<(JobRef, Progress), CallbackError> {
     let raw = RawCallback { headers, body: body.as_bytes(), received_at: at(NOW) };
-    provider.parse_callback(&raw, &ABOUT).await
+    provider.parse_callback(&raw, &ABOUT).await.map(told)
+}
+
+#[tokio::test]
+async fn a_submit_that_waits_comes_to_a_result_a_failure_or_a_job() {
+    let script = Script::start().await;
+    let provider = adapter(&script);
+    let request = Request { delivery: DeliveryMode::Inline, ..picture(SCHNELL) };
+    script.on(SUBMIT, Answer::json(201, wire!("succeeded")));
+    match provider.submit(&request).await.unwrap() {
+        Submitted::Done { job, output } => {
+            assert_eq!((job, output.files.len()), (Some(JobRef(ID.to_owned())), 2));
+        }
+        Submitted::Job { .. } => panic!("it was done"),
+    }
+    assert_eq!(script.last().header("prefer"), "wait=10");
+    script.reset().on(SUBMIT, Answer::json(202, wire!("starting")));
+    assert_eq!(job(&provider, &request).await, JobRef(ID.to_owned()));
+    script.reset().on(SUBMIT, Answer::json(201, wire!("failed_nsfw")));
+    let failed = provider.submit(&request).await.unwrap_err();
+    assert!(matches!(failed.error, Error::Moderated(_)), "{failed:?}");
+    assert_eq!(failed.acceptance, Acceptance::Refused);
+    // Nobody waits where the result comes in another way.
+    script.reset().on(SUBMIT, Answer::json(201, wire!("starting")));
+    job(&provider, &picture(SCHNELL)).await;
+    assert_eq!(script.last().header("prefer"), "");
 }
 
 #[tokio::test]
@@ -253,8 +278,8 @@ async fn callbacks_are_believed_when_they_are_signed_with_the_accounts_secret() 
     let provider = adapter(&script);
     let body = wire!("succeeded");
     let news = parse(&provider, &headers(body, SIGNING, NOW), body).await.unwrap();
-    assert_eq!(news.job, JobRef(ID.to_owned()));
-    assert_eq!(addresses(&done(news.progress)).len(), 2);
+    assert_eq!(news.0, JobRef(ID.to_owned()));
+    assert_eq!(addresses(&done(news.1)).len(), 2);
 
     let other = "whsec_BBECAwQFBgcICQoLDA0ODxAREhMUFRYX";
     let forged = parse(&provider, &headers(body, other, NOW), body).await;
@@ -275,6 +300,6 @@ async fn a_configured_secret_is_not_asked_for() {
         Replicate::new(&http(), endpoint(&script.url), Some(&SIGNING.into()), clock()).unwrap();
     let body = wire!("failed_nsfw");
     let news = parse(&provider, &headers(body, SIGNING, NOW), body).await.unwrap();
-    assert!(matches!(failed(news.progress), Error::Moderated(_)));
+    assert!(matches!(failed(news.1), Error::Moderated(_)));
     assert_eq!(script.asked().len(), 0);
 }

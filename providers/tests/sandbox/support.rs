@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use providers::clock::Clock;
 use providers::sandbox::{Sandbox, SandboxSettings};
 use providers::{
-    Expected, JobRef, MediaKind, Output, OutputFile, OutputFormat, Progress, Provider, RawCallback,
-    Request, Submitted,
+    CallbackNews, DeliveryMode, Expected, JobRef, MediaKind, Output, OutputFile, OutputFormat,
+    Progress, Provider, RawCallback, Request, Submitted,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub(crate) const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
 
 /// The sandbox needs to know nothing of an attempt: its ids say everything.
-pub(crate) const ABOUT: Expected<'static> = Expected { model: "sandbox/test", job: None };
+pub(crate) const ABOUT: Expected<'static> = Expected { model: "sandbox/test" };
 
 /// Time passes only when a test says so.
 pub(crate) struct ManualClock(Mutex<DateTime<Utc>>);
@@ -86,6 +86,7 @@ impl Sandboxes {
             resolution: None,
             audio: None,
             options: options.as_object().unwrap().clone(),
+            delivery: DeliveryMode::Polling,
             callback: None,
         }
     }
@@ -108,15 +109,15 @@ fn rand_number() -> u128 {
 
 pub(crate) async fn submit_job(provider: &Sandbox, request: &Request) -> JobRef {
     match provider.submit(request).await.unwrap() {
-        Submitted::Job(job) => job,
-        Submitted::Done(_) => panic!("a job was expected, not a result"),
+        Submitted::Job { job, .. } => job,
+        Submitted::Done { .. } => panic!("a job was expected, not a result"),
     }
 }
 
 pub(crate) async fn submit_inline(provider: &Sandbox, request: &Request) -> Output {
     match provider.submit(request).await.unwrap() {
-        Submitted::Done(output) => output,
-        Submitted::Job(_) => panic!("a result was expected, not a job"),
+        Submitted::Done { output, .. } => output,
+        Submitted::Job { .. } => panic!("a result was expected, not a job"),
     }
 }
 
@@ -213,4 +214,12 @@ async fn serve(stream: TcpStream, status: u16) -> Call {
     let answer = format!("HTTP/1.1 {status} -\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     stream.get_mut().write_all(answer.as_bytes()).await.unwrap();
     call
+}
+
+/// What a signed callback tells.
+pub(crate) fn told(news: CallbackNews) -> (JobRef, Progress) {
+    match news {
+        CallbackNews::Told { job, progress } => (job, progress),
+        CallbackNews::Hint => panic!("it should be signed"),
+    }
 }

@@ -6,16 +6,9 @@ use actors::ports::TakeOverError;
 use anyhow::Context;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use providers::alibabacloud::AlibabaCloud;
-use providers::bfl::Bfl;
-use providers::byteplus::Byteplus;
+use providers::adapter::{ADAPTERS, Shared};
 use providers::clock::Clock;
-use providers::cloudflare::Cloudflare;
-use providers::fal::Fal;
 use providers::media::InputFiles;
-use providers::openai::OpenAi;
-use providers::replicate::Replicate;
-use providers::runway::Runway;
 use providers::{Error, Provider, client};
 use url::Url;
 
@@ -31,45 +24,17 @@ pub(super) fn configured(
     config: &Config,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
-    let files = input_files(config)?;
-    let config = &config.providers;
-    let http = client::http_client().context("cannot make an HTTP client")?;
-    let mut providers: Vec<Arc<dyn Provider>> = Vec::new();
-    if let Some(endpoint) = config.alibabacloud.clone() {
-        let adapter = AlibabaCloud::new(&http, endpoint);
-        providers.push(Arc::new(adapter.context("`provider_alibabacloud.api_key`")?));
-    }
-    if let Some(endpoint) = config.bfl.clone() {
-        let adapter = Bfl::new(&http, endpoint, Arc::clone(&files));
-        providers.push(Arc::new(adapter.context("`provider_bfl.api_key`")?));
-    }
-    if let Some(endpoint) = config.byteplus.clone() {
-        let adapter = Byteplus::new(&http, endpoint, Arc::clone(clock));
-        providers.push(Arc::new(adapter.context("`provider_byteplus.api_key`")?));
-    }
-    if let Some(cloudflare) = config.cloudflare.clone() {
-        let (endpoint, account) = (cloudflare.endpoint, cloudflare.account_id);
-        let adapter = Cloudflare::new(&http, endpoint, account, Arc::clone(&files));
-        providers.push(Arc::new(adapter.context("`provider_cloudflare.api_key`")?));
-    }
-    if let Some(fal) = config.fal.clone() {
-        let adapter = Fal::new(&http, fal.endpoint, fal.keys_url, Arc::clone(clock));
-        providers.push(Arc::new(adapter.context("`provider_fal.api_key`")?));
-    }
-    if let Some(endpoint) = config.openai.clone() {
-        let adapter = OpenAi::new(&http, endpoint, files);
-        providers.push(Arc::new(adapter.context("`provider_openai.api_key`")?));
-    }
-    if let Some(replicate) = config.replicate.clone() {
-        let secret = replicate.webhook_secret.as_ref();
-        let adapter = Replicate::new(&http, replicate.endpoint, secret, Arc::clone(clock));
-        providers.push(Arc::new(adapter.context("the settings of `provider_replicate`")?));
-    }
-    if let Some(endpoint) = config.runway.clone() {
-        let adapter = Runway::new(&http, endpoint);
-        providers.push(Arc::new(adapter.context("`provider_runway.api_key`")?));
-    }
-    Ok(providers)
+    let shared = Shared {
+        http: client::http_client().context("cannot make an HTTP client")?,
+        clock: Arc::clone(clock),
+        files: input_files(config)?,
+    };
+    let asked = ADAPTERS.iter().filter_map(|adapter| {
+        let settings = config.providers.asked.get(&adapter.name)?;
+        let provider = adapter.provider(&shared, settings);
+        Some(provider.with_context(|| format!("the settings of `provider_{}`", adapter.name)))
+    });
+    asked.collect()
 }
 
 /// How outputs are fetched from providers.

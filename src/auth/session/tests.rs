@@ -62,7 +62,8 @@ impl Place {
         let clock = ManualClock::new();
         let sessions = web::Data::new(Sessions {
             sessions: Arc::clone(&store) as _,
-            memberships: store,
+            memberships: Arc::clone(&store) as _,
+            notifications: store,
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(SystemIds),
             form_key: purpose_key(Purpose::FormTokens),

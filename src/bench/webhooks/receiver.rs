@@ -26,6 +26,9 @@ pub struct Receiver {
 struct Seen {
     expected: HashMap<Vec<u8>, Instant>,
     took: Vec<Duration>,
+    arrived: usize,
+    /// The first arrival and the last.
+    span: Option<(Instant, Instant)>,
 }
 
 impl Receiver {
@@ -68,7 +71,12 @@ impl Receiver {
 
     /// How many deliveries have come.
     pub fn arrived(&self) -> usize {
-        self.seen().took.len()
+        self.seen().arrived
+    }
+
+    /// When the first came, and when the last.
+    pub fn span(&self) -> Option<(Instant, Instant)> {
+        self.seen().span
     }
 
     /// How long each took, ascending.
@@ -141,6 +149,8 @@ fn note(request: &[u8], now: Instant, seen: &Mutex<Seen>) {
         return;
     };
     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    seen.arrived += 1;
+    seen.span = Some((seen.span.map_or(now, |(first, _)| first), now));
     if let Some(expected) = seen.expected.get(id).copied() {
         seen.took.push(now.saturating_duration_since(expected));
     }

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use providers::clock::Clock;
 use providers::name::ProviderName;
 use providers::sandbox::{Sandbox, SandboxSettings};
-use providers::{OutputFormat, Provider, Request, Submitted};
+use providers::{DeliveryMode, OutputFormat, Provider, Request, Submitted};
 use serde_json::{Value, json};
 
 use super::*;
@@ -226,14 +226,15 @@ impl Clock for Now {
     }
 }
 
-/// One that draws while the submit waits, under the name of a provider.
-fn artist() -> Sandbox {
+/// One that draws while the submit waits, and one that takes jobs.
+fn artists() -> [Sandbox; 2] {
     let settings = SandboxSettings {
         callback_secret: "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX".into(),
         submissions_log: None,
     };
-    let [sandbox, ..] = Sandbox::all(settings, Arc::new(Now), reqwest::Client::new()).unwrap();
-    sandbox.standing_in_for(ProviderName::Cloudflare)
+    let all = Sandbox::all(settings, Arc::new(Now), reqwest::Client::new()).unwrap();
+    let [inline, polling, _] = all;
+    [inline, polling]
 }
 
 #[actix_web::test]
@@ -256,16 +257,17 @@ async fn the_sandbox_draws_every_ratio_and_takes_every_length() {
         resolution: None,
         audio: None,
         options: serde_json::Map::new(),
+        delivery: DeliveryMode::Inline,
         callback: None,
     };
-    let artist = artist();
+    let [artist, patient] = artists();
     let image = ratios(MediaKind::Image).into_iter().map(|it| request(MediaKind::Image, it, None));
     // A tenth of a second shows a shape as well as a minute.
     let film =
         ratios(MediaKind::Video).into_iter().map(|it| request(MediaKind::Video, it, Some(100)));
     for request in image.chain(film) {
         match artist.submit(&request).await {
-            Ok(Submitted::Done(output)) => {
+            Ok(Submitted::Done { output, .. }) => {
                 let file = &output.files[0];
                 let drawn =
                     matches!(file, providers::OutputFile::Bytes { bytes, .. } if !bytes.is_empty());
@@ -278,9 +280,8 @@ async fn the_sandbox_draws_every_ratio_and_takes_every_length() {
         of(MediaKind::Video).flat_map(|model| model.durations_ms.iter().copied()).collect();
     for ms in lengths {
         // A job that is only taken shows what would be made, and is not.
-        let patient = artist.standing_in_for(ProviderName::Runway);
         let taken = patient.submit(&request(MediaKind::Video, "16:9", Some(ms))).await;
-        assert!(matches!(taken, Ok(Submitted::Job(_))), "{ms} ms: {taken:?}");
+        assert!(matches!(taken, Ok(Submitted::Job { .. })), "{ms} ms: {taken:?}");
     }
 }
 

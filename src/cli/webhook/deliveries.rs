@@ -2,7 +2,7 @@
 
 use actors::batch::Try;
 use actors::id::{DeliveryId, EndpointId};
-use actors::ports::deliveries::{DeliveryLog, LoggedDelivery};
+use actors::ports::deliveries::{DeliveryLog, LogFilter, LogQuery, LoggedDelivery};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -62,12 +62,20 @@ pub(crate) struct LogArgs {
     /// Only what is older than this delivery
     #[arg(long, value_name = "ID", value_parser = parse::delivery_id)]
     before: Option<DeliveryId>,
+    /// Only those that stand like this
+    #[arg(long, value_name = "STATUS", value_parser = parse::log_filter())]
+    status: Option<LogFilter>,
+    /// Only those with this in their event, status code or error, or of this generation
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
 }
 
 impl LogArgs {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<Answer> {
         let owner = owner(context, self.id).await?;
-        let found = context.store.list_deliveries(owner, self.id, self.before, self.limit).await?;
+        let query = LogQuery { before: self.before, filter: self.status, text: self.search };
+        let page = context.store.list_deliveries(owner, self.id, &query, self.limit).await?;
+        let found = page.deliveries;
         let rows: Vec<_> = found
             .iter()
             .map(|logged| {
@@ -87,7 +95,7 @@ impl LogArgs {
         let titles = ["ID", "EVENT", "GENERATION", "STATE", "STATUS", "TRIES", "WHEN", "ERROR"];
         let documents: Vec<Value> = found.iter().map(document).collect();
         let text = table(titles, &rows, "There is no delivery.");
-        Ok(Answer::new(json!({ "webhook_deliveries": documents }), text))
+        Ok(Answer::new(json!({ "webhook_deliveries": documents, "next_before": page.next }), text))
     }
 }
 

@@ -8,6 +8,7 @@ use actors::ports::KeyRefusal;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use serde::Deserialize;
 
+use crate::dashboard::form::sentence;
 use crate::error::page::PageError;
 use crate::identity::{IdentityError, NewKey};
 
@@ -228,13 +229,6 @@ fn end_of(text: &str) -> Result<Option<DateTime<Utc>>, String> {
 
 fn tomorrow(now: DateTime<Utc>) -> NaiveDate {
     now.date_naive().succ_opt().unwrap_or(NaiveDate::MAX)
-}
-
-/// The end of a sentence as one of its own.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().collect::<String>());
-    format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }
 
 #[cfg(test)]

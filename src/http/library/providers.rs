@@ -30,10 +30,10 @@ struct ProviderOut {
     provider_description: &'static str,
     provider_website: &'static str,
     provider_docs: &'static str,
-    /// `active` when this server can ask it, or has a stand-in; else `inactive`.
+    /// `active` when this server can ask it, or its emulator; else `inactive`.
     provider_status: &'static str,
     babysea_implementation: ImplementationOut,
-    /// Ours: whether the sandbox answers under this name.
+    /// Ours: whether the emulator answers under this name.
     provider_stand_in: bool,
 }
 
@@ -111,7 +111,7 @@ fn provider_out(name: ProviderName, card: Card, offering: &Offering) -> Provider
             supported_media_types: kinds.map(|(kind, _)| kind.as_str()).collect(),
             supported_models_total: images + videos,
         },
-        provider_stand_in: service == Some(Service::Sandbox),
+        provider_stand_in: service == Some(Service::Simulated),
     }
 }
 

@@ -47,6 +47,15 @@ pub(in crate::http) struct LastEventId {
 }
 
 #[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct EventsQuery {
+    /// Whether to tell attempts too, as events named `generation.attempt` without an id, whenever
+    /// one begins or has come to something; false when absent. Ours.
+    #[param(nullable = false)]
+    attempts: Option<bool>,
+}
+
+#[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(in crate::http) struct IfNoneMatch {
     /// The `ETag` of what the client has.

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use actors::account::Plan;
 use actors::catalogue::field::CORE_FIELDS;
 use actors::failure::FailureCode;
 use actors::input::normalize;
 use actors::offering::Service;
-use actors::webhook::FileUrls;
 use jsonschema::Validator;
 use providers::name::ProviderName;
 use serde_json::json;
@@ -21,7 +21,7 @@ use crate::http::samples;
 /// All models, at the sandbox.
 fn offering() -> Offering {
     let sources = Sources { sandbox: true, ..Sources::default() };
-    let services = ProviderName::ALL.map(|name| (name, Service::Sandbox));
+    let services = ProviderName::ALL.map(|name| (name, Service::Simulated));
     Offering::new(Arc::new(load(sources).unwrap()), services.into(), false)
 }
 
@@ -187,18 +187,19 @@ fn close(value: &mut Value) {
 #[test]
 fn records_in_every_state_are_as_described() {
     let record_schema = strict(&contract(), "/components/schemas/Generation");
-    let files = FileUrls { base: "https://files.example.net".to_owned() };
+    let files = samples::file_urls();
     let attempts = [(ProviderName::Fal, FailureCode::ProviderTimeout)];
     let failed = samples::failed(&attempts, FailureCode::AllProvidersFailed);
     for generation in [
         samples::pending(),
         samples::processing(),
         samples::succeeded(),
+        samples::removed(),
         samples::canceled(),
         failed,
         samples::failed_video(),
     ] {
-        let record = record(&generation, &files, true);
+        let record = record(&generation, &files.of(&generation, Plan::Pro), true);
         let problems: Vec<_> =
             record_schema.iter_errors(&record).map(|it| it.to_string()).collect();
         assert!(problems.is_empty(), "{problems:?}: {record}");

@@ -1,8 +1,10 @@
+use actors::account::Plan;
+
 use super::super::samples;
 use super::*;
 
 fn rendered(generation: &Generation, has_last_frame: bool) -> String {
-    let files = FileUrls { base: "https://files.example.net".to_owned() };
+    let files = samples::file_urls().of(generation, Plan::Pro);
     let record = record(generation, &files, has_last_frame);
     // One field per line, in their order.
     let fields = record.as_object().unwrap().iter();

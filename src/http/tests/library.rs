@@ -1,6 +1,6 @@
 //! The library, and the health of models.
 
-use actors::attempt::AttemptOutcome;
+use actors::attempt::{AttemptOutcome, EndedAttempt};
 use actors::failure::{Failure, FailureCode};
 use actors::offering::Service;
 use providers::clock::Clock;
@@ -172,7 +172,7 @@ async fn a_client_that_has_the_library_is_not_told_again() {
         let without_key = [("If-None-Match", tag.as_str())];
         check_error(&server.exchange("GET", path, &without_key, b"").await, 401, "BSE1001");
     }
-    let other = Server::start_with([(ProviderName::Fal, Service::Sandbox)].into()).await;
+    let other = Server::start_with([(ProviderName::Fal, Service::Simulated)].into()).await;
     let tag = |reply: Reply| reply.header("etag").to_owned();
     let path = "/v1/library/models";
     assert_ne!(tag(server.get(path).await), tag(other.get(path).await), "others run it");
@@ -180,7 +180,7 @@ async fn a_client_that_has_the_library_is_not_told_again() {
 
 #[actix_web::test]
 async fn the_health_of_models_names_their_providers() {
-    let services = [(ProviderName::Replicate, Service::Sandbox)];
+    let services = [(ProviderName::Replicate, Service::Simulated)];
     let server = Server::start_with(services.into()).await;
     let reply = server.get("/v1/health/inference/models").await;
     let data = &reply.json["data"];
@@ -203,7 +203,14 @@ async fn the_health_of_models_names_their_providers() {
     for _ in 0..10 {
         let (at, failure) = (server.clock.now(), failure.clone());
         let outcome = AttemptOutcome::Failed { at, failure };
-        server.provider_health.note(ProviderName::Replicate, &outcome);
+        server.router.note(&EndedAttempt {
+            model: "bfl/flux-schnell".to_owned(),
+            provider: ProviderName::Replicate,
+            outcome,
+            submitted_at: at,
+            work_milli: 1000,
+            cost_share: None,
+        });
     }
     let reply = server.get("/v1/health/inference/models").await;
     assert_eq!(reply.json["data"]["healthy"], false);
@@ -213,7 +220,7 @@ async fn the_health_of_models_names_their_providers() {
 
 #[actix_web::test]
 async fn what_nobody_here_runs_does_not_exist() {
-    let real = [(ProviderName::Replicate, Service::Real), (ProviderName::Bfl, Service::Sandbox)];
+    let real = [(ProviderName::Replicate, Service::Real), (ProviderName::Bfl, Service::Simulated)];
     let server = Server::start_with(real.into()).await;
     let reply = server.get("/v1/library/models").await;
     let models = reply.json["data"]["models"].as_array().unwrap();

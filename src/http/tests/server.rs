@@ -23,10 +23,9 @@ use actors::ports::{
     AccountStore, CallbackUrls, GenerationListener, GenerationStore, Grant, GrantRefusal,
     IdempotencyStore, RequestLogStore, StoreError,
 };
-use actors::provider_health::ProviderHealth;
+use actors::router::Router;
 use actors::usage::{Usage, UsageWindow};
 use actors::watchers::Watchers;
-use actors::webhook::FileUrls;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use object_store::memory::InMemory;
@@ -282,6 +281,10 @@ impl AccountStore for FakeAccounts {
         unreachable!("the API grants nothing")
     }
 
+    async fn set_failover_on_moderation(&self, _: AccountId, _: bool) -> Result<bool, StoreError> {
+        unreachable!("the API changes no accounts")
+    }
+
     async fn list_entries(
         &self,
         _: AccountId,
@@ -334,7 +337,7 @@ pub(super) struct Server {
     pub(super) keys: Arc<FakeKeys>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) problems: Arc<Mutex<Vec<String>>>,
-    pub(super) provider_health: Arc<ProviderHealth>,
+    pub(super) router: Arc<Router>,
     /// The one generation that there is: at first it has succeeded.
     pub(super) generation: Arc<Mutex<Option<Generation>>>,
     pub(super) watchers: Watchers,
@@ -352,7 +355,7 @@ pub(super) struct Server {
 impl Server {
     /// With the sandbox behind every provider's name.
     pub(super) async fn start() -> Self {
-        let services = ProviderName::ALL.map(|name| (name, Service::Sandbox));
+        let services = ProviderName::ALL.map(|name| (name, Service::Simulated));
         Self::start_with(services.into()).await
     }
 
@@ -365,7 +368,6 @@ impl Server {
         let shared = Arc::clone(&auth);
         let (engine, problems) = (Arc::<FakeEngine>::default(), Arc::<Mutex<_>>::default());
         let outputs = Arc::new(InMemory::new());
-        let provider_health = Arc::new(ProviderHealth::new(config().provider_health));
         let generation = Arc::new(Mutex::new(Some(samples::succeeded())));
         let watchers = Watchers::default();
         let base = Url::parse("https://files.example.net").unwrap();
@@ -385,6 +387,7 @@ impl Server {
         let sources = Sources { sandbox: true, ..Sources::default() };
         let catalogue = Arc::new(load(sources).unwrap());
         let offering = Arc::new(Offering::new(Arc::clone(&catalogue), services, false));
+        let router = Arc::new(Router::new(&catalogue, config().routing.rules));
         let state = Arc::new(AppState {
             document: Document::of(&offering),
             engine: Arc::clone(&engine) as Arc<dyn Generating>,
@@ -401,9 +404,9 @@ impl Server {
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(SystemIds),
             callbacks: Arc::clone(&callbacks),
-            files: FileUrls { base: "https://files.example.net".to_owned() },
+            files: samples::file_urls(),
             outputs: Arc::clone(&outputs) as Arc<dyn ObjectStore>,
-            provider_health: Arc::clone(&provider_health),
+            router: Arc::clone(&router),
             configured_providers: [ProviderName::SandboxInline, ProviderName::SandboxPolling]
                 .into(),
             storage_probe: StorageProbe::new(Arc::clone(&outputs) as _, uuid::Uuid::nil()),
@@ -411,6 +414,7 @@ impl Server {
             metrics: Metrics::register(&mut Registry::default()),
             body: BodyLimits { bytes_max: 102_400, timeout: Duration::from_millis(300) },
             input_files: InputFiles::new(&config().input_files, Policy::FILE).unwrap(),
+            moderation: crate::moderation::Moderation::new(None).unwrap(),
             watchers: watchers.clone(),
             streams: Streams::new(StreamLimits {
                 streams_max: 3,
@@ -435,7 +439,7 @@ impl Server {
             keys,
             clock,
             problems,
-            provider_health,
+            router,
             generation,
             watchers,
             bearer,

@@ -249,6 +249,7 @@ const STATE_FORM: &str = "
        OR (status = 'succeeded') <> (outputs IS NOT NULL)
        OR (status = 'failed') <> (failure_code IS NOT NULL)
        OR (status = 'failed') <> (failure_message IS NOT NULL)
+       OR (files_removed_at IS NOT NULL AND status <> 'succeeded')
     LIMIT $1";
 
 const TIME_ORDER: &str = "
@@ -258,6 +259,7 @@ const TIME_ORDER: &str = "
            || COALESCE(CAST(completed_at AS TEXT), 'no time') AS detail
     FROM generations
     WHERE completed_at < created_at OR started_at < created_at OR completed_at < started_at
+       OR files_removed_at < completed_at
     LIMIT $1";
 
 const OUTPUTS: &str = "

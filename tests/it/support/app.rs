@@ -26,6 +26,8 @@ pub struct TestApp {
     /// The Full Access key of the first account.
     pub key: String,
     pub account_id: String,
+    /// What makes the first owner, while there is nobody.
+    pub first_link: Option<String>,
     pub client: Client,
     settings: Vec<(String, String)>,
     child: Child,
@@ -88,6 +90,11 @@ impl TestApp {
     pub async fn start_with(backend: Backend, settings: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let database_url = database::fresh(backend, &directory).await;
+        Self::start_on(directory, database_url, settings)
+    }
+
+    /// Starts one on what is there already; then there may be no first key.
+    pub fn start_on(directory: TempDir, database_url: String, settings: &[(&str, &str)]) -> Self {
         let mut all = vec![
             // Hashing is not what is tested, and 4 is the cheapest there is.
             ("auth.bcrypt_cost".to_owned(), "4".to_owned()),
@@ -107,6 +114,7 @@ impl TestApp {
             operator_url: text("operator_url"),
             key: text("apikey"),
             account_id: text("account_id"),
+            first_link: ready["first_link"].as_str().map(str::to_owned),
             client: Client::new(),
             settings: all,
             child,
@@ -144,6 +152,7 @@ impl TestApp {
         self.child = child;
         self.url = ready["url"].as_str().unwrap().to_owned();
         self.operator_url = ready["operator_url"].as_str().unwrap_or_default().to_owned();
+        self.first_link = ready["first_link"].as_str().map(str::to_owned);
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
@@ -204,6 +213,11 @@ impl TestApp {
     /// Arranges by SQL what no command does.
     pub async fn execute(&self, statement: &'static str) {
         database::execute(&self.database_url, statement).await;
+    }
+
+    /// Arranges by several statements what no command does; `{…}` is a UUID.
+    pub async fn script(&self, statements: &str) {
+        database::script(&self.database_url, statements).await;
     }
 
     /// Asks the database for a number.

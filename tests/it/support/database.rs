@@ -1,6 +1,6 @@
 //! A database of its own for every test.
 
-use sqlx::{Connection, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use url::Url;
 use uuid::Uuid;
@@ -35,7 +35,7 @@ pub async fn fresh(backend: Backend, directory: &TempDir) -> String {
             let mut url = Url::parse(&postgres_url().unwrap()).unwrap();
             let name = format!("it_{}", random().simple());
             let mut admin = PgConnection::connect(url.as_str()).await.unwrap();
-            let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+            let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
             sqlx::query(create).execute(&mut admin).await.unwrap();
             url.set_path(&name);
             url.to_string()
@@ -51,6 +51,19 @@ pub async fn execute(url: &str, statement: &'static str) {
     } else {
         let mut connection = PgConnection::connect(url).await.unwrap();
         sqlx::query(statement).execute(&mut connection).await.unwrap();
+    }
+}
+
+/// Runs statements on a database that may be in use, with UUIDs of 32 digits between braces.
+pub async fn script(url: &str, statements: &str) {
+    if url.starts_with("sqlite:") {
+        let statements = AssertSqlSafe(statements.replace('{', "x'").replace('}', "'"));
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+    } else {
+        let statements = AssertSqlSafe(statements.replace('{', "'").replace('}', "'::uuid"));
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
     }
 }
 

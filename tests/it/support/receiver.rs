@@ -43,6 +43,8 @@ pub enum Reply {
     /// Answers with a status after a time.
     Slow(Duration, u16),
     Redirect(String),
+    /// Answers 200 with this body.
+    Says(String),
     /// Answers with a status and asks to be left alone for so many seconds.
     Later(u16, u64),
     /// Answers 200 and then sends a byte now and then, without an end.
@@ -99,6 +101,11 @@ impl Receiver {
         self
     }
 
+    /// How much so far.
+    pub fn count(&self) -> usize {
+        self.inner.received.lock().unwrap().len()
+    }
+
     /// Everything so far.
     pub fn received(&self) -> Vec<Received> {
         self.inner.received.lock().unwrap().clone()
@@ -111,8 +118,10 @@ impl Receiver {
 
     /// Waits until so many have come in.
     pub async fn wait_for_count(&self, count: usize) -> Vec<Received> {
-        let enough = || Some(self.received()).filter(|all| all.len() >= count);
-        wait::until(&format!("{count} deliveries came in"), async || enough()).await
+        wait::until(&format!("{count} deliveries came in"), async || {
+            (self.count() >= count).then(|| self.received())
+        })
+        .await
     }
 }
 
@@ -125,6 +134,7 @@ async fn take(request: HttpRequest, body: web::Bytes, inner: web::Data<Inner>) -
         Reply::Drip => (200, None),
         Reply::Later(status, seconds) => (status, header("retry-after", seconds.to_string())),
         Reply::Status(status) => (status, None),
+        Reply::Says(_) => (200, None),
         Reply::Slow(time, status) => {
             tokio::time::sleep(time).await;
             (status, None)
@@ -152,5 +162,8 @@ async fn take(request: HttpRequest, body: web::Bytes, inner: web::Data<Inner>) -
             Some((Ok::<_, std::convert::Infallible>(web::Bytes::from_static(b".")), ()))
         }));
     }
-    answer.finish()
+    match reply {
+        Reply::Says(body) => answer.body(body),
+        _ => answer.finish(),
+    }
 }

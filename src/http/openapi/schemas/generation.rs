@@ -121,7 +121,8 @@ pub(in crate::http) struct GenerationSchema {
     generation_input_file: Option<Vec<String>>,
     /// Only for models that take one.
     generation_input_file_last_content: Option<String>,
-    /// URLs of the files; null until it has succeeded, and once they were removed.
+    /// Signed URLs of the files, good for as long as the plan keeps them; null until it has
+    /// succeeded, and once the files were removed.
     #[schema(required)]
     generation_output_file: Option<Vec<String>>,
     #[schema(format = DateTime)]
@@ -166,14 +167,16 @@ pub(in crate::http) struct GenerationsSchema {
 }
 
 #[derive(ToSchema)]
-#[schema(as = GenerationEvent, description = "One of the at most three steps of a life.")]
+#[schema(as = GenerationEvent, description = "One of the at most three steps of a life, or what an attempt has come to.")]
 pub(in crate::http) struct EventSchema {
-    /// 1 to 3: its place in the life.
-    #[schema(pattern = "^[123]$")]
-    id: String,
+    /// 1 to 3: its place in the life. An attempt has none.
+    #[schema(pattern = "^[123]$", nullable = false)]
+    id: Option<String>,
     event: EventNameSchema,
     /// An object with `generation_id`, `generation_status` and `timestamp`; the last one has the
-    /// record as `generation`.
+    /// record as `generation`. Of an attempt: `generation_id`, `attempt_order`, `provider`,
+    /// `outcome`, `submitted_at`, `resolved_at`, and `error` as in `provider_errors` when it has
+    /// failed.
     #[schema(content_media_type = "application/json")]
     data: String,
 }
@@ -191,4 +194,6 @@ pub(in crate::http) enum EventNameSchema {
     Failed,
     #[serde(rename = "generation.canceled")]
     Canceled,
+    #[serde(rename = "generation.attempt")]
+    Attempt,
 }

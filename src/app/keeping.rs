@@ -1,0 +1,67 @@
+//! What is let go of from time to time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actors::engine::Engine;
+use actors::engine::retention::Cleared;
+use chrono::TimeDelta;
+use providers::clock::Clock;
+use tokio::time::sleep;
+
+use crate::config::RetentionConfig;
+use crate::outputs::Outputs;
+use crate::request_log;
+use crate::store::Store;
+
+/// How often requests that are too old are removed from the log.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
+
+/// Removes what has been kept for as long as the plans say.
+pub(super) async fn clear(engine: Engine, store: Arc<Store>, config: RetentionConfig) {
+    loop {
+        match engine.clear(&*store, &config.kept).await {
+            Ok(cleared) if cleared == Cleared::default() => {}
+            Ok(cleared) => tracing::info!(?cleared, "what was kept for long enough is gone"),
+            Err(error) => {
+                let cause = std::error::Error::source(&error);
+                tracing::warn!(%error, ?cause, "not all was removed that is kept no longer");
+            }
+        }
+        sleep(config.interval).await;
+    }
+}
+
+/// Removes files that no generation has, as often as they get old enough for it.
+pub(super) async fn remove_orphans(
+    outputs: Arc<Outputs>,
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    config: RetentionConfig,
+) {
+    let after = TimeDelta::from_std(config.orphans_after).unwrap_or(TimeDelta::MAX);
+    loop {
+        // A process that has just started has more urgent things to do.
+        sleep(config.orphans_after).await;
+        match outputs.remove_orphans(&*store, clock.now() - after).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "files of no generation were removed"),
+            Err(error) => {
+                let cause = std::error::Error::source(&error);
+                tracing::warn!(%error, ?cause, "files of no generation were not all removed");
+            }
+        }
+    }
+}
+
+/// Removes what is too old from the log of requests.
+pub(super) async fn forget_requests(store: Arc<Store>, keep_max: Duration, clock: Arc<dyn Clock>) {
+    loop {
+        match request_log::forget_old(&*store, keep_max, clock.now()).await {
+            Ok(0) => {}
+            Ok(forgotten) => tracing::info!(forgotten, "old requests were removed from the log"),
+            Err(error) => tracing::warn!(%error, "old requests were not removed from the log"),
+        }
+        sleep(PRUNE_INTERVAL).await;
+    }
+}

@@ -1,0 +1,62 @@
+//! Transactions in each other's way.
+
+use std::time::Duration;
+
+use actors::generation::{Event, Status};
+use actors::webhook::EventName;
+use babysea::store::Db;
+use sqlx::postgres::PgPool;
+use tokio::time::{sleep, timeout};
+
+use crate::support::{TestStore, at};
+
+/// Longer than PostgreSQL waits before it looks for deadlocks, however slow the machine is.
+const DEADLOCK_MAX: Duration = Duration::from_secs(30);
+
+const LOCK_ENDPOINTS: &str = "SELECT id FROM webhook_endpoints FOR UPDATE";
+const LOCK_ACCOUNTS: &str = "SELECT id FROM accounts FOR UPDATE";
+const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity
+     WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
+async fn wait_for_waiting(pool: &PgPool) {
+    let waiting = async {
+        loop {
+            let waiting: i64 = sqlx::query_scalar(WAITING).fetch_one(pool).await.unwrap();
+            if waiting > 0 {
+                return;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(DEADLOCK_MAX, waiting).await.expect("the writer waits");
+}
+
+/// The writer locks the account and waits for the endpoint; somebody else has the endpoint and
+/// waits for the account. PostgreSQL undoes who began to wait first, which is the writer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_unit_that_was_undone_by_a_deadlock_is_done_again() {
+    let Some(test) = TestStore::postgres().await else { return };
+    let account_id = test.account("1").await;
+    test.endpoint(account_id, &EventName::DEFAULT).await;
+    let generation = test.accepted(account_id).await;
+    let (Db::Postgres(pool), Db::Postgres(watch)) = (test.connect().await, test.connect().await)
+    else {
+        unreachable!()
+    };
+    let mut other = pool.begin().await.unwrap();
+    sqlx::query(LOCK_ENDPOINTS).execute(&mut *other).await.unwrap();
+    let canceled = vec![Event::Canceled { at: at(3) }];
+    let (advanced, ()) = tokio::join!(test.advance(&generation, canceled), async {
+        wait_for_waiting(&watch).await;
+        let locked = timeout(DEADLOCK_MAX, sqlx::query(LOCK_ACCOUNTS).execute(&mut *other)).await;
+        // The writer is out of the way, and waits for the account now.
+        locked.expect("the deadlock is found").expect("the writer is the one that is undone");
+        wait_for_waiting(&watch).await;
+        other.commit().await.unwrap();
+    });
+    assert_eq!(advanced.unwrap().status(), Status::Canceled);
+    assert_eq!(test.ledger(account_id).await.len(), 3, "refunded once");
+    watch.close().await;
+    pool.close().await;
+    test.finish().await;
+}
