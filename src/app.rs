@@ -20,7 +20,7 @@ use actors::file_urls::FileUrls;
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
-use actors::offering::Offering;
+use actors::offering::{Offering, Service};
 use actors::ports::deliveries::DeliveryLog;
 use actors::ports::{DeliveryListener, GenerationStore, IdSource, IdempotencyStore, KeyStore};
 use actors::router::Router;
@@ -31,6 +31,7 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry as MetricsRegistry;
+use providers::adapter::ADAPTERS;
 use providers::clock::Clock;
 use providers::name::ProviderName;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -451,8 +452,14 @@ impl Running {
 /// When the settings of a provider, or the catalogue, are not as they must be.
 pub fn offered(config: &Config) -> anyhow::Result<(Arc<Catalogue>, Offering)> {
     let (catalogue, clock) = (load_catalogue(config)?, Arc::new(SystemClock) as Arc<dyn Clock>);
-    let providers = Providers::new(config, &MasterKey::load(config)?, &clock)?;
-    let offering = offering(config, &catalogue, &providers);
+    let registry = engine::registry(config, &MasterKey::load(config)?, &clock)?;
+    let is_emulated = emulation::is_needed(config);
+    let mut services = engine::services(&registry, is_emulated);
+    if is_emulated {
+        services.extend(ADAPTERS.iter().map(|adapter| (adapter.name, Service::Simulated)));
+    }
+    let placeholders = config.catalogue.allow_placeholder_prices;
+    let offering = Offering::new(Arc::clone(&catalogue), services, placeholders);
     Ok((catalogue, offering))
 }
 

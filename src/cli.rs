@@ -282,7 +282,7 @@ impl OperatorCommand {
             Self::Secrets(_) => unreachable!("it is run before"),
             Self::Credit(command) => command.run(context).await,
             Self::Ledger(command) => command.run(context).await,
-            Self::Generation(command) => command.run(context, config).await,
+            Self::Generation(command) => command.run(context).await,
             Self::Routing(command) => command.run(context, config).await,
             Self::Audit => audit::run(context, config).await,
         }

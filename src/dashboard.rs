@@ -36,16 +36,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig, get, post};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
 use actors::offering::Offering;
 use actors::ports::WebhookSender;
 use askama::Template;
-use serde::Deserialize;
 
 use self::flash::Flash;
 pub use self::frame::Policy;
 pub use self::live::Live;
-use crate::auth::session::{Sessions, SignedIn};
 use crate::error::page::PageError;
 use crate::identity::Context;
 use crate::people::People;
@@ -208,10 +206,6 @@ impl Guard for Pages {
         PLACES.contains(&first)
     }
 }
-
-/// A form that asks for nothing but what it is sent to.
-#[derive(Debug, Deserialize)]
-struct Nothing {}
 
 /// A page as an answer.
 fn page(template: &impl Template) -> Result<HttpResponse, PageError> {

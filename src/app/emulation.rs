@@ -31,13 +31,18 @@ const MORE: [(&str, &str); 3] = [
     ("account_id", "0123456789abcdef0123456789abcdef"),
 ];
 
+/// Whether the operator wants it and has no real provider.
+pub(super) fn is_needed(config: &Config) -> bool {
+    config.emulator.enabled && config.providers.asked.is_empty()
+}
+
 /// Starts it, unless a real provider can be asked or the operator does not want it.
 pub(super) fn start(
     config: &Config,
     key: &MasterKey,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Option<Running>> {
-    if !config.emulator.enabled || !config.providers.asked.is_empty() {
+    if !is_needed(config) {
         return Ok(None);
     }
     let file = config.emulator.settings.as_deref();

@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn tries_are_counted_for_the_address_and_for_the_user() {
-        let at = |second| DateTime::from_timestamp(1_780_000_000 + second, 0).unwrap();
+        let at = |second: i64| DateTime::from_timestamp(1_780_000_000 + second, 0).unwrap();
         let throttle = Throttle::new(3, 2);
         let [one, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
         let [ada, bob] = ["ada@b.c", "bob@b.c"].map(|email| Email::parse(email).unwrap());

@@ -251,3 +251,48 @@ fn a_password_in_an_address_is_not_repeated() {
     assert_eq!(problems.len(), 4, "{problems:?}");
     assert!(!problems.join(" ").contains("hunter2"), "{problems:?}");
 }
+
+#[test]
+fn a_bucket_needs_its_credentials_and_a_directory_none() {
+    let place = |url: &str, more: &[(&str, &str)]| {
+        let environment = [&[("BABYSEA__OUTPUTS__URL", url)], more].concat();
+        load("", &environment).map(|config| config.outputs)
+    };
+    let keys = [
+        ("BABYSEA__OUTPUTS__ACCESS_KEY_ID", "access"),
+        ("BABYSEA__OUTPUTS__SECRET_ACCESS_KEY", "s3cret"),
+    ];
+    let OutputsConfig::Bucket(bucket) = place("s3://films/sea/out/", &keys).unwrap() else {
+        panic!("no bucket");
+    };
+    assert_eq!((bucket.name.as_str(), bucket.prefix.as_str()), ("films", "sea/out"));
+    assert!(!format!("{bucket:?}").contains("s3cret"));
+    assert_eq!(place("s3://films", &[]).unwrap_err().len(), 2);
+    for url in ["s3://", "s3:///x", "s3://films/../x", "s3://films//x", "ftp://films", "file:"] {
+        assert!(place(url, &keys).is_err(), "{url}");
+    }
+    let directory = |url| match place(url, &[]).unwrap() {
+        OutputsConfig::Directory(path) => path.display().to_string(),
+        OutputsConfig::Bucket(_) => panic!("a bucket"),
+    };
+    assert_eq!(directory("file:///srv/films"), "/srv/films");
+    assert!(directory("").ends_with("data/outputs"));
+}
+
+#[test]
+fn moderation_needs_a_secret_and_tls_unless_a_developer_says_otherwise() {
+    let secret = ("BABYSEA__MODERATION__SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let asked = |url: &str, more: &[(&str, &str)]| {
+        let environment = [&[("BABYSEA__MODERATION__URL", url)], more].concat();
+        load("", &environment).map(|config| config.moderation)
+    };
+    assert!(asked("", &[]).unwrap().is_none());
+    let on_failure = asked("https://judge.example/v1", &[secret]).unwrap().unwrap().on_failure;
+    assert_eq!(on_failure, OnFailure::Closed);
+    assert!(asked("https://judge.example/v1", &[]).is_err());
+    assert!(asked("http://127.0.0.1:9/", &[secret]).is_err());
+    let private = ("BABYSEA__WEBHOOKS__ALLOW_PRIVATE_TARGETS", "true");
+    assert!(asked("http://127.0.0.1:9/", &[secret, private]).is_ok());
+    let failure = ("BABYSEA__MODERATION__ON_FAILURE", "fail");
+    assert!(asked("https://judge.example/", &[secret, failure]).is_err());
+}

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use actors::account::AccountKind;
 use actors::member::PERSONAL;
 
-use super::nav::{self, Area};
+use super::nav;
 use crate::auth::session::{Sessions, Workspace};
 use crate::error::page::PageError;
 
@@ -30,7 +30,7 @@ pub(super) async fn workspace(request: HttpRequest, workspace: Workspace) -> Htt
 
 /// The first page of a workspace that this server has.
 fn first(request: &HttpRequest, slug: &str, kind: AccountKind) -> String {
-    let groups = nav::workspace(request, slug, kind == AccountKind::Team, Area::Metrics);
+    let groups = nav::workspace(request, slug, kind == AccountKind::Team, None);
     let mut links = groups.into_iter().flat_map(|group| group.links).map(|link| link.href);
     links.next().unwrap_or_else(|| "/home/settings".to_owned())
 }

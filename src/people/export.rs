@@ -7,9 +7,9 @@
 use actors::account::AccountKind;
 use actors::api_key::ApiKey;
 use actors::generation::Generation;
-use actors::id::{AccountId, ActivityId, DeliveryId};
+use actors::id::{AccountId, ActivityId};
 use actors::ledger::LedgerEntry;
-use actors::ports::deliveries::{DeliveryLog, LoggedDelivery};
+use actors::ports::deliveries::{DeliveryLog, LoggedDelivery, LogQuery};
 use actors::ports::people::SessionStore;
 use actors::ports::teams::{ActivityStore, MembershipStore};
 use actors::ports::{AccountStore, EndpointStore, GenerationStore, KeyStore};
@@ -98,15 +98,15 @@ impl People {
     ) -> Result<Value, PeopleError> {
         let mut deliveries: Vec<Value> = Vec::new();
         for endpoint in endpoints {
-            let mut before: Option<DeliveryId> = None;
+            let mut query = LogQuery::default();
             loop {
                 let id = endpoint.state.id;
                 let store = &self.context.store;
-                let page = store.list_deliveries(account_id, id, before, PAGE).await?;
-                before = page.last().map(|logged| logged.delivery.id);
-                let last = page.len() < PAGE as usize;
-                deliveries.extend(page.iter().map(|logged| delivery(endpoint, logged)));
-                if last || deliveries.len() >= ROWS_MAX {
+                let page = store.list_deliveries(account_id, id, &query, PAGE).await?;
+                let page_of = page.deliveries.iter();
+                deliveries.extend(page_of.map(|logged| delivery(endpoint, logged)));
+                query.before = page.next;
+                if query.before.is_none() || deliveries.len() >= ROWS_MAX {
                     break;
                 }
             }

@@ -280,7 +280,7 @@ mod tests {
         let database = Database::Sqlite(directory.path().join("babysea.db"));
         let db = Db::connect(&database, 1).await.unwrap();
         db.migrate().await.unwrap();
-        let Db::Sqlite(pool) = &db else { unreachable!() };
+        let Db::Sqlite(pool, _) = &db else { unreachable!() };
         let pages = [&WITH_FILES, &ENDED, &DELIVERIES, &NOTIFICATIONS, &ATTEMPTS, &REQUESTS];
         for page in pages {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", page.sqlite));

@@ -406,7 +406,7 @@ async fn may_lose_operator(
 /// Whether there is a person, with the answer staying true until the transaction ends.
 async fn any_for_good(transaction: &mut WriteTransaction<'_>) -> Result<bool, sqlx::Error> {
     match transaction {
-        WriteTransaction::Sqlite(transaction) => {
+        WriteTransaction::Sqlite(transaction, _) => {
             sqlx::query_scalar(ANY).fetch_one(&mut **transaction).await
         }
         WriteTransaction::Postgres(transaction) => {

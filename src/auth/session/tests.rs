@@ -53,7 +53,7 @@ impl Place {
         let Database::Sqlite(_) = &config.storage.database else { unreachable!() };
         let db = Db::connect(&config.storage.database, 2).await.unwrap();
         db.migrate().await.unwrap();
-        let Db::Sqlite(pool) = &db else { unreachable!() };
+        let Db::Sqlite(pool, _) = &db else { unreachable!() };
         let user_id = UserId(SystemIds.next());
         let statements = include_str!("tests/people.sql");
         let statements = statements.replace("USER", &user_id.0.simple().to_string());

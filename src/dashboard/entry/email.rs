@@ -10,7 +10,8 @@ use super::{Bare, spent};
 use crate::auth::session::OpenForm;
 use crate::dashboard::flash::Flash;
 use crate::dashboard::problem::Problem;
-use crate::dashboard::{Dashboard, Nothing, page_with, redirect};
+use crate::dashboard::form::Nothing;
+use crate::dashboard::{Dashboard, page_with, redirect};
 use crate::error::page::PageError;
 
 const PROFILE: (&str, &str) = ("/home/settings", "My profile");

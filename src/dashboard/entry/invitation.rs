@@ -10,7 +10,8 @@ use super::{Bare, enter, spent, status};
 use crate::auth::session::{CsrfForm, OpenForm, Sessions, SignedIn};
 use crate::dashboard::flash::Flash;
 use crate::dashboard::problem::Problem;
-use crate::dashboard::{Dashboard, Nothing, page_with, redirect};
+use crate::dashboard::form::Nothing;
+use crate::dashboard::{Dashboard, page_with, redirect};
 use crate::error::page::PageError;
 use crate::people::Invited;
 

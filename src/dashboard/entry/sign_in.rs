@@ -11,7 +11,8 @@ use super::{Bare, enter, status};
 use crate::auth::session::{CsrfForm, OpenForm, Sessions, SignedIn, local_path};
 use crate::dashboard::flash::Flash;
 use crate::dashboard::problem::Problem;
-use crate::dashboard::{Dashboard, Nothing, page_with};
+use crate::dashboard::form::Nothing;
+use crate::dashboard::{Dashboard, page_with};
 use crate::error::page::PageError;
 use crate::people::PeopleError;
 

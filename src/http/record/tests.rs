@@ -65,7 +65,7 @@ fn succeeded_is_the_example_of_the_contract() {
 generation_prediction_id: "pj-5520ce1b"
 generation_status: "succeeded"
 "#;
-    let outputs = r#"generation_output_file: ["https://files.example.net/files/us/b7d2f0a4/0.webp"]
+    let outputs = r#"generation_output_file: ["https://files.example.net/files/us/b7d2f0a4/0.webp?expires=1780474513&signature=806109bcb85ac28a1282002f0e49ec18"]
 generation_created_at: "2026-06-02T08:15:10.802Z"
 generation_started_at: "2026-06-02T08:15:11.064Z"
 generation_completed_at: "2026-06-02T08:15:13.447Z"
@@ -74,6 +74,14 @@ generation_metrics_predict_time: 1.912
 "#;
     let found = rendered(&samples::succeeded(), false);
     assert_eq!(found, [HEAD, expected, INPUTS, outputs].concat());
+}
+
+#[test]
+fn without_its_files_it_says_so_and_links_to_none() {
+    let found = rendered(&samples::removed(), false);
+    assert!(found.contains("generation_output_file: null\n"), "{found}");
+    assert!(found.contains("generation_status: \"succeeded\"\n"), "{found}");
+    assert!(found.ends_with("generation_removed: true\n"), "{found}");
 }
 
 #[test]

@@ -137,7 +137,7 @@ story("what is queued is delivered when told, while one looks on", "ada", async 
   await page.getByPlaceholder("Search...").fill("completed");
   await page.getByRole("row", { name: /generation\.started/ }).first().waitFor({ state: "detached" });
   assert.match(page.url(), /status=delivered/);
-  await page.getByRole("link", { name: /^Payload and tries/ }).first().click();
+  await page.getByTitle("Payload and tries").first().click();
   await page.getByRole("dialog").getByText('"webhook_event": "generation.completed"').waitFor();
 });
 

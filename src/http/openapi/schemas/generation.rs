@@ -121,8 +121,7 @@ pub(in crate::http) struct GenerationSchema {
     generation_input_file: Option<Vec<String>>,
     /// Only for models that take one.
     generation_input_file_last_content: Option<String>,
-    /// Signed URLs of the files, good for as long as the plan keeps them; null until it has
-    /// succeeded, and once the files were removed.
+    /// Signed URLs, good for as long as the files are kept; null before and after that.
     #[schema(required)]
     generation_output_file: Option<Vec<String>>,
     #[schema(format = DateTime)]
