@@ -15,6 +15,8 @@ for (const dialog of document.querySelectorAll("dialog[open][data-closes]")) {
   history.replaceState(null, "", dialog.dataset.closes);
 }
 
+let opening = false;
+
 document.addEventListener("click", async (event) => {
   const close = event.target.closest("[data-close]");
   if (close) {
@@ -25,9 +27,13 @@ document.addEventListener("click", async (event) => {
   const link = event.target.closest("a[data-dialog]");
   if (!link || event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
   event.preventDefault();
+  // One at a time, however quick the finger is.
+  if (opening || document.querySelector("dialog:modal")) return;
+  opening = true;
   const invoker = link.closest("[popover]") ? document.querySelector(`[popovertarget="${link.closest("[popover]").id}"]`) : link;
   link.closest("[popover]")?.hidePopover();
   const page = await fetchPage(link.href).catch(() => null);
+  opening = false;
   const dialog = page?.querySelector("dialog[open]");
   if (!dialog) {
     location.href = link.href;

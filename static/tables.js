@@ -14,9 +14,8 @@ async function show(id, href) {
   const region = document.getElementById(id);
   region?.setAttribute("aria-busy", "true");
   try {
-    if (!(await replaceRegion(id, href, asking.signal))) location.href = href;
-    history.replaceState(null, "", href);
-    count(id);
+    if (await replaceRegion(id, href, asking.signal)) history.replaceState(null, "", href);
+    else location.href = href;
   } catch (error) {
     if (error.name !== "AbortError") location.href = href;
   }

@@ -93,13 +93,12 @@ impl Layout {
     pub(super) fn workspace(request: &HttpRequest, workspace: &Workspace, area: Area) -> Self {
         let Workspace { person, account, slug, role: _, memberships, unread } = workspace;
         let is_team = account.kind == AccountKind::Team;
-        let nav = nav::workspace(request, slug, is_team, Some(area));
         Self {
             head: Head::of(request, area.label()),
             place: account.name.clone(),
             place_kind: kind(account.kind),
-            home: nav::home(&nav),
-            nav,
+            home: nav::home(request, slug, is_team),
+            nav: nav::workspace(request, slug, is_team, area),
             switcher: places(request, memberships, Some(slug)),
             person: Person::of(person),
             bell: Some(Bell {
@@ -134,7 +133,7 @@ pub(super) fn places(
     let place = |membership: &Membership| Place {
         name: membership.account.name.clone(),
         kind: kind(membership.account.kind),
-        href: nav::home(&nav::workspace(request, &membership.slug, membership.is_team(), None)),
+        href: nav::home(request, &membership.slug, membership.is_team()),
         is_here: here == Some(membership.slug.as_str()),
     };
     memberships.iter().map(place).collect()

@@ -117,36 +117,40 @@ impl Area {
     }
 }
 
-/// Where a workspace begins: the first page of its sidebar.
-pub(super) fn home(groups: &[NavGroup]) -> String {
-    let first = groups.iter().flat_map(|group| &group.links).next();
-    first.map_or_else(|| "/".to_owned(), |link| link.href.clone())
-}
-
 /// The sidebar of a workspace: of its pages those that this server has.
 pub(super) fn workspace(
     request: &HttpRequest,
     slug: &str,
     is_team: bool,
-    here: Option<Area>,
+    here: Area,
 ) -> Vec<NavGroup> {
-    let routes = request.resource_map();
-    let link = |area: &Area| NavLink {
+    let link = |(area, href): (Area, String)| NavLink {
         label: area.label(),
         icon: area.icon(),
-        href: area.path(slug),
-        is_here: here == Some(*area),
-        new_tab: *area == Area::Playground,
+        href,
+        is_here: area == here,
+        new_tab: area == Area::Playground,
     };
-    let shown = |area: &&Area| is_team || !area.is_for_teams();
     let groups = GROUPS.iter().map(|(label, areas)| NavGroup {
         label,
-        links: areas
-            .iter()
-            .filter(shown)
-            .map(link)
-            .filter(|link| routes.has_resource(&link.href))
-            .collect(),
+        links: pages(request, slug, is_team, areas).map(link).collect(),
     });
     groups.filter(|group| !group.links.is_empty()).collect()
+}
+
+/// Where a workspace begins: the first page of its sidebar.
+pub(super) fn home(request: &HttpRequest, slug: &str, is_team: bool) -> String {
+    let all = GROUPS.iter().flat_map(|(_, areas)| pages(request, slug, is_team, areas));
+    all.map(|(_, href)| href).next().unwrap_or_else(|| "/".to_owned())
+}
+
+fn pages(
+    request: &HttpRequest,
+    slug: &str,
+    is_team: bool,
+    areas: &'static [Area],
+) -> impl Iterator<Item = (Area, String)> {
+    let shown = areas.iter().filter(move |area| is_team || !area.is_for_teams());
+    let pages = shown.map(move |area| (*area, area.path(slug)));
+    pages.filter(|(_, href)| request.resource_map().has_resource(href))
 }

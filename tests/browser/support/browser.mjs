@@ -26,7 +26,7 @@ const PICTURES = process.env.UPDATE_SCREENSHOTS
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
 /** How long anything may take before it counts as missing. */
-const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 20_000;
 
 let browser;
 
