@@ -19,7 +19,9 @@ export function showCode(asked) {
   draw();
 }
 
-export const asJson = ({ body }) => pretty(JSON.stringify(body));
+export function asJson({ body }) {
+  return pretty(JSON.stringify(body));
+}
 
 function asCurl({ route, body, idempotencyKey }) {
   const lines = [

@@ -6,6 +6,8 @@ import { describe } from "./playground-schema.js";
 
 const PROMPT = "generation_prompt";
 const ORDER = "generation_provider_order";
+/** Less than the API takes: this page is for trying (`spec/dashboard.md` 4). */
+const PROMPT_MAX = 5000;
 
 /** The form. `changed` is called whenever the body may be another. */
 export class Form {
@@ -72,7 +74,8 @@ export class Form {
 
   #add(name, field) {
     const id = `field-${name}`;
-    const made = control(id, field);
+    const max = Math.min(field.max_length, PROMPT_MAX);
+    const made = control(id, name === PROMPT ? { ...field, max_length: max } : field);
     const error = element("p", { class: "error", id: `${id}-error`, hidden: true });
     const target = made.input ?? made.root;
     target.setAttribute("aria-describedby", `${id}-error`);

@@ -152,7 +152,7 @@ export class Life {
     const record = this.#record ?? {};
     const { generation_error: error, generation_error_code: code, generation_metrics_predict_time: predict } = record;
     const refund = this.#status === "succeeded" ? null : "The credit is refunded.";
-    const said = error ? `${error} (${code}) ${refund}` : (refund ?? (predict == null ? null : `${predict} s at the provider.`));
+    const said = error ? `${error} (${code}) ${refund}` : (refund ?? (!predict ? null : `${predict} s at the provider.`));
     return [item(symbol, tone, [text], said)];
   }
 }

@@ -22,6 +22,7 @@ async fn people_use_the_dashboard_in_a_browser() {
         .arg("run.mjs")
         .current_dir(directory())
         .env("BABYSEA_URL", &app.url)
+        .env("BABYSEA_KEY", &app.key)
         .env("BABYSEA_FAILURES", failures())
         .env(
             "BABYSEA_PEOPLE",

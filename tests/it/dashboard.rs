@@ -54,10 +54,34 @@ async fn files_are_kept_for_ever_under_the_address_of_their_version() {
     let found = Page::read(browser().get(format!("{}{style}", app.url))).await;
     assert_eq!(found.header("content-type"), "text/css; charset=utf-8");
     assert_eq!(found.header("cache-control"), "public, max-age=31536000, immutable");
+    let zipped = browser().get(format!("{}{style}", app.url)).header("accept-encoding", "br, gzip");
+    let zipped = Page::read(zipped).await;
+    assert_eq!(zipped.header("content-encoding"), "gzip");
+    assert_eq!(zipped.header("vary"), "Accept-Encoding");
     for path in ["/static/000000000000/dashboard.css", &style.replace("dashboard", "none")] {
         let none = Page::read(browser().get(format!("{}{path}", app.url))).await;
         assert_eq!((none.status.as_u16(), none.header("cache-control")), (404, "no-store"));
     }
+}
+
+#[tokio::test]
+async fn the_playground_asks_nobody_who_they_are() {
+    let app = TestApp::start(Backend::Sqlite).await;
+    let get = async |path: &str| Page::read(browser().get(format!("{}{path}", app.url))).await;
+    let page = get("/playground").await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("data-model=\"sandbox/failover\""));
+    let policy = page.header("content-security-policy");
+    // Links to outputs lead there, whatever address a person has typed.
+    let (images, films) = (format!("img-src 'self' {} ", app.url), format!("media-src 'self' {} ", app.url));
+    for part in [images.as_str(), &films, "connect-src 'self';"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    let model = get("/playground/models/sandbox/video").await.text;
+    let model: Value = serde_json::from_str(&model).unwrap();
+    assert_eq!(model["model_type"], "video");
+    assert_eq!(model["model_fields"]["generation_duration"]["required"], true);
+    assert_eq!(get("/playground/models/sandbox/none").await.status, 404);
 }
 
 #[tokio::test]

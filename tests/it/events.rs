@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use reqwest::Response;
+use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
 use crate::on_both;
@@ -12,6 +12,7 @@ use crate::support::wait;
 
 on_both!(
     a_stream_tells_a_life_and_ends_with_it,
+    a_stream_tells_attempts_to_who_asks,
     a_stream_that_was_cut_off_goes_on_where_it_was,
     a_deletion_and_a_stop_end_streams,
     streams_are_bounded,
@@ -32,6 +33,10 @@ impl Stream {
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last);
         }
+        Self::of(request).await
+    }
+
+    async fn of(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
@@ -110,6 +115,40 @@ async fn a_stream_tells_a_life_and_ends_with_it(backend: Backend) {
         let missing = app.ask(app.get_as(key, &format!("/v1/content/{id}/events"))).await;
         assert_eq!((missing.status.as_u16(), missing.code()), (404, "BSE2012"));
     }
+}
+
+async fn a_stream_tells_attempts_to_who_asks(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let fields = json!({
+        "generation_provider_order": "sandbox_polling, sandbox_webhook, sandbox_inline",
+        "generation_sandbox_fail_providers": ["sandbox_polling"],
+        "generation_sandbox_latency_ms": 1000,
+    });
+    let id = app.generate("sandbox/failover", fields).await.generation_id();
+    let path = format!("/v1/content/{id}/events?attempts=true");
+    let events = Stream::of(app.get(&path)).await.end().await;
+    let attempts: Vec<&Value> = events
+        .iter()
+        .filter(|event| event["event"] == "generation.attempt")
+        .inspect(|event| assert_eq!(event["id"], Value::Null, "the life has three ids"))
+        .map(|event| &event["data"])
+        .collect();
+    let told: Vec<Value> = attempts
+        .iter()
+        .map(|it| json!([it["attempt_order"], it["provider"], it["outcome"]]))
+        .collect();
+    let expected = json!([
+        [1, "sandbox_polling", "failed"],
+        [2, "sandbox_webhook", "pending"],
+        [2, "sandbox_webhook", "used"],
+    ]);
+    assert_eq!(Value::from(told), expected);
+    assert!(attempts[0]["error"]["code"].as_str().unwrap().starts_with("BSE"));
+    assert_eq!(attempts[1]["resolved_at"], Value::Null);
+    assert!(attempts[2]["resolved_at"].is_string() && attempts[2].get("error").is_none());
+    assert_eq!(names(&events).last(), Some(&"generation.completed"));
+    let silent = Stream::open(&app, &app.key, &id, None).await.end().await;
+    assert!(!names(&silent).contains(&"generation.attempt"));
 }
 
 async fn a_stream_that_was_cut_off_goes_on_where_it_was(backend: Backend) {
