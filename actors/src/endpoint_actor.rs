@@ -7,7 +7,9 @@
 //! tried again much later is not even in that.
 
 mod calls;
+mod calm;
 mod pace;
+mod pages;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -22,7 +24,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::batch::{DeliveryTried, TryOutcome};
 use crate::death::DeathNotice;
 use crate::endpoint_actor::calls::{find_endpoint, post, record};
+use crate::endpoint_actor::calm::{Before, Calm};
 use crate::endpoint_actor::pace::Pace;
+use crate::endpoint_actor::pages::Pages;
 use crate::env::Env;
 use crate::id::{AccountId, DeliveryId, EndpointId, GenerationId};
 use crate::lanes::Lane;
@@ -73,14 +77,8 @@ pub struct EndpointActor {
     answered: Vec<DeliveryTried>,
     /// How many answers are being written down.
     recording: usize,
-    /// Whether the store may hold more than the window.
-    more: bool,
-    /// The last delivery of the page that was read; none at the beginning.
-    after: Option<(DateTime<Utc>, DeliveryId)>,
-    /// Whether deliveries are being read.
-    reading: bool,
-    /// Whether there were new ones meanwhile.
-    missed: bool,
+    /// How far the store is read.
+    pages: Pages,
     /// Whether the endpoint alone is being read.
     looking: bool,
     /// How many go at a time.
@@ -88,10 +86,7 @@ pub struct EndpointActor {
     /// Whether one delivery has to arrive before others may go.
     probing: bool,
     /// Whether another success would change nothing about the endpoint.
-    calm: bool,
-    /// Failures so far, and how many of them are written down.
-    failures: u64,
-    failures_recorded: u64,
+    calm: Calm,
     /// Done with since the read began: it may have seen them pending.
     done: Vec<DeliveryId>,
     /// The end of an actor with nothing to do.
@@ -132,16 +127,11 @@ impl EndpointActor {
             in_flight: 0,
             answered: Vec::new(),
             recording: 0,
-            more: true,
-            after: None,
-            reading: false,
-            missed: false,
+            pages: Pages::new(),
             looking: false,
             pace: Pace::new(limits.tries_per_endpoint),
             probing: false,
-            calm: false,
-            failures: 0,
-            failures_recorded: 0,
+            calm: Calm::default(),
             done: Vec::new(),
             linger: None,
             draining: false,
@@ -157,7 +147,8 @@ impl EndpointActor {
             }
             return;
         }
-        if self.more && !self.reading && self.queue.len() <= QUEUE_LOW && self.room() > 0 {
+        let may_read = self.pages.more() && !self.pages.reading();
+        if may_read && self.queue.len() <= QUEUE_LOW && self.room() > 0 {
             self.read(ctx);
         } else if !self.queue.is_empty() && !self.is_known_for(LOOK_AFTER) {
             self.look(ctx);
@@ -209,14 +200,13 @@ impl EndpointActor {
     }
 
     fn is_idle(&self) -> bool {
-        self.known.is_empty() && !self.reading && !self.looking
+        self.known.is_empty() && !self.pages.reading() && !self.looking
     }
 
     /// Reads the endpoint, and the next page of what is due for it.
     fn read(&mut self, ctx: &mut Context<Self>) {
-        self.reading = true;
         let (env, account_id, id) = (Arc::clone(&self.env), self.account_id, self.id);
-        let (after, room, failures) = (self.after, self.room(), self.failures_if_recorded());
+        let (after, room, before) = (self.pages.begin(), self.room(), self.calm.before());
         let read = async move {
             let read_at = env.clock.now();
             let endpoint = find_endpoint(&env, account_id, id).await;
@@ -226,20 +216,21 @@ impl EndpointActor {
             (endpoint, read_at, found)
         };
         ctx.spawn(wrap_future::<_, Self>(read).map(move |(endpoint, read_at, found), actor, ctx| {
-            actor.reading = false;
-            if !actor.saw(endpoint, read_at, failures) {
+            if !actor.saw(endpoint, read_at, before) {
+                actor.pages.fail();
                 return actor.leave(ctx);
             }
             match found {
                 Ok(deliveries) => {
-                    actor.turn_page(&deliveries, room);
-                    actor.enqueue(ctx, deliveries);
+                    let next = actor.pages.turn(deliveries, room);
+                    actor.enqueue(ctx, next);
                     for id in std::mem::take(&mut actor.done) {
                         actor.known.remove(&id);
                     }
                     actor.pump(ctx);
                 }
                 Err(error) => {
+                    actor.pages.fail();
                     tracing::warn!(endpoint = %actor.id, %error, "cannot read its deliveries");
                     ctx.run_later(READ_AGAIN_AFTER, Self::pump);
                 }
@@ -247,61 +238,46 @@ impl EndpointActor {
         }));
     }
 
-    /// Notes how far the store is read. The end is reached only with a page that is the first one
-    /// too: what is committed late may come before what has been read.
-    fn turn_page(&mut self, page: &[WebhookDelivery], size: usize) {
-        let last = page.last().filter(|_| page.len() >= size);
-        let was_later = self.after.is_some();
-        self.after = last.map(|last| (last.next_try_at, last.id));
-        self.more = self.after.is_some() || was_later || std::mem::take(&mut self.missed);
-    }
-
     /// Reads the endpoint alone.
     fn look(&mut self, ctx: &mut Context<Self>) {
-        if self.reading || self.looking {
+        if self.pages.reading() || self.looking {
             return;
         }
         self.looking = true;
         let (env, account_id, id) = (Arc::clone(&self.env), self.account_id, self.id);
-        let failures = self.failures_if_recorded();
+        let before = self.calm.before();
         let look = async move {
             let read_at = env.clock.now();
             (find_endpoint(&env, account_id, id).await, read_at)
         };
         ctx.spawn(wrap_future::<_, Self>(look).map(move |(endpoint, read_at), actor, ctx| {
             actor.looking = false;
-            if !actor.saw(endpoint, read_at, failures) {
+            if !actor.saw(endpoint, read_at, before) {
                 return actor.leave(ctx);
             }
             actor.pump(ctx);
         }));
     }
 
-    /// Takes in how the endpoint was then, when so many failures had been written down. Answers
-    /// whether it is to be sent anything now.
+    /// Takes in how the endpoint was then. Answers whether it is to be sent anything now.
     fn saw(
         &mut self,
         endpoint: Option<WebhookEndpoint>,
         read_at: DateTime<Utc>,
-        failures: Option<u64>,
+        before: Before,
     ) -> bool {
         let Some(endpoint) = endpoint else { return false };
         let state = &endpoint.state;
         self.probing = state.probing;
-        self.calm = state.is_calm() && failures == Some(self.failures);
+        self.calm.see(state, before);
         let open = state.enabled && state.pause(read_at).is_none();
         self.endpoint = Some((Arc::new(endpoint), read_at));
         open
     }
 
-    /// The number of failures, when the store knows of all of them.
-    fn failures_if_recorded(&self) -> Option<u64> {
-        (self.failures == self.failures_recorded).then_some(self.failures)
-    }
-
     /// Neither queued nor on its way any more.
     fn forget(&mut self, id: DeliveryId) {
-        if self.reading {
+        if self.pages.reading() {
             self.done.push(id);
         } else {
             self.known.remove(&id);
@@ -312,7 +288,7 @@ impl EndpointActor {
         let now = self.env.clock.now();
         for delivery in deliveries {
             if self.room() == 0 {
-                self.more = true;
+                self.pages.miss();
                 break;
             }
             if !self.known.insert(delivery.id) {
@@ -376,16 +352,24 @@ impl EndpointActor {
         result: TryResult,
     ) {
         if result.is_success() {
-            self.pace.record(&result);
-            self.in_flight -= 1;
+            self.free(&delivery, &result);
         } else {
-            self.failures += 1;
-            self.calm = false;
+            self.calm.fail();
         }
         let spread = self.env.ids.spread();
-        self.answered.push(DeliveryTried { delivery, endpoint_calm: self.calm, spread, result });
+        let endpoint_calm = self.calm.is_calm();
+        self.answered.push(DeliveryTried { delivery, endpoint_calm, spread, result });
         self.record(ctx);
         self.pump(ctx);
+    }
+
+    /// Makes room for the next one.
+    fn free(&mut self, delivery: &WebhookDelivery, result: &TryResult) {
+        self.pace.record(result);
+        self.in_flight -= 1;
+        if let Some(sequence) = Sequence::of(delivery) {
+            self.sending.remove(&sequence);
+        }
     }
 
     /// Writes answers down, those together that came while others were written.
@@ -420,12 +404,8 @@ impl EndpointActor {
     ) -> bool {
         let id = tried.delivery.id;
         if !tried.result.is_success() {
-            self.pace.record(&tried.result);
-            self.in_flight -= 1;
-            self.failures_recorded += 1;
-        }
-        if let Some(sequence) = Sequence::of(&tried.delivery) {
-            self.sending.remove(&sequence);
+            self.free(&tried.delivery, &tried.result);
+            self.calm.record_failure();
         }
         let Some(outcome) = outcome else {
             self.forget(id);
@@ -497,12 +477,11 @@ impl Handler<Deliver> for EndpointActor {
     type Result = ();
 
     fn handle(&mut self, deliver: Deliver, ctx: &mut Self::Context) {
-        if deliver.0.is_empty() || self.more || self.reading {
-            // What is new comes after what the store still holds, so it is read in its order.
-            self.more = true;
-            self.missed |= self.reading;
+        if deliver.0.is_empty() {
+            self.pages.miss();
         } else {
-            self.enqueue(ctx, deliver.0);
+            let next = self.pages.commit(deliver.0);
+            self.enqueue(ctx, next);
         }
         self.pump(ctx);
     }

@@ -20,16 +20,13 @@ use crate::config::{Config, Overrides};
 use crate::identity::{self, Context, NewAccount, NewKey};
 use crate::webhook_sender::WebhookClient;
 
-/// The product as it is delivered, but for itself: no other listener, no polls in the way of
-/// what is measured, limits that are counted and never reached, and silent.
+/// The product as it is delivered, but for itself: no other listener, limits that are counted and
+/// never reached, and silent.
 const SETTINGS: &str = r#"
 [server]
 listen = "127.0.0.1:0"
 [operator]
 listen = ""
-[generation]
-poll_initial_ms = 60000
-poll_max_ms = 60000
 [webhooks]
 allow_private_targets = true
 [plan_enterprise]
@@ -39,6 +36,13 @@ requests_per_minute = 1000000000
 [log]
 filter = "error"
 "#;
+
+/// No polls in the way of what is measured.
+const NO_POLLS: &str = "
+[generation]
+poll_initial_ms = 60000
+poll_max_ms = 60000
+";
 
 /// What can be measured.
 #[derive(Debug, Subcommand)]
@@ -176,7 +180,7 @@ async fn webhooks(directory: &Path, arguments: &WebhooksArgs) -> anyhow::Result<
 
 fn settings(directory: &Path) -> anyhow::Result<Config> {
     let settings = directory.join("bench.toml");
-    std::fs::write(&settings, SETTINGS)?;
+    std::fs::write(&settings, [SETTINGS, NO_POLLS].concat())?;
     let data_dir = Some(directory.join("product").display().to_string());
     let overrides = Overrides { data_dir, ..Overrides::default() };
     Ok(Config::load(Some(&settings), &overrides)?)

@@ -26,6 +26,12 @@ const SIDES: [(&str, &str); 3] = [
     ("static", "[provider_health]\nopen_ms = 500\n[routing]\nenabled = false\n"),
     ("fastest", "[provider_health]\nopen_ms = 500\n"),
 ];
+/// Jobs last some tens of milliseconds here.
+const POLLS: &str = "
+[generation]
+poll_initial_ms = 10
+poll_max_ms = 20
+";
 /// The providers of the bench's model, with the form of their keys and their base paths.
 const PROVIDERS: [(Provider, &str, &str); 3] = [
     (Provider::Replicate, "r8_bench", "/replicate/v1"),
@@ -90,7 +96,7 @@ fn settings(
     more: &str,
 ) -> anyhow::Result<Config> {
     std::fs::create_dir_all(directory)?;
-    let mut text = SETTINGS.replace("60000", "20") + more;
+    let mut text = [SETTINGS, POLLS, more].concat();
     write!(text, "[catalogue]\ndirectory = {:?}\n", catalogue.display().to_string())?;
     for (provider, key, path) in PROVIDERS {
         let name = provider.as_str();
