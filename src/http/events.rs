@@ -14,8 +14,8 @@ use std::time::Duration;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use actix_web::web::{Bytes, Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use actors::attempt::Attempt;
 use actors::account::Plan;
+use actors::attempt::Attempt;
 use actors::generation::Generation;
 use actors::id::{AccountId, GenerationId};
 use actors::watchers::{Wake, Watcher};
@@ -264,7 +264,8 @@ impl Events {
         let id = generation.id;
         let now: Vec<Value> = generation.attempts().iter().map(|it| attempt(id, it)).collect();
         let news = now.iter().enumerate().filter(|(index, data)| told.get(*index) != Some(*data));
-        let event = |(_, data): (usize, &Value)| format!("event: generation.attempt\ndata: {data}\n\n");
+        let event =
+            |(_, data): (usize, &Value)| format!("event: generation.attempt\ndata: {data}\n\n");
         let text = news.map(event).collect();
         *told = now;
         text

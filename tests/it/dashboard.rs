@@ -73,7 +73,8 @@ async fn the_playground_asks_nobody_who_they_are() {
     assert!(page.text.contains("data-model=\"sandbox/failover\""));
     let policy = page.header("content-security-policy");
     // Links to outputs lead there, whatever address a person has typed.
-    let (images, films) = (format!("img-src 'self' {} ", app.url), format!("media-src 'self' {} ", app.url));
+    let (images, films) =
+        (format!("img-src 'self' {} ", app.url), format!("media-src 'self' {} ", app.url));
     for part in [images.as_str(), &films, "connect-src 'self';"] {
         assert!(policy.contains(part), "{policy}");
     }
