@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use actix_rt::Arbiter;
 use actix_web::dev::ServerHandle;
-use actors::catalogue::Catalogue;
 use actix_web::{HttpServer, web};
+use actors::catalogue::Catalogue;
 use actors::file_urls::FileUrls;
 use actors::id::NodeId;
 use actors::janitor::Watch;

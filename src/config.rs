@@ -28,14 +28,14 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 pub use self::mail::MailConfig;
+pub use self::moderation::{ModerationConfig, OnFailure};
+pub use self::outputs::{BucketConfig, OutputsConfig};
 pub use self::people::PeopleConfig;
 pub use self::providers::ProvidersConfig;
 pub use self::proxies::TrustedProxies;
 use self::reader::Reader;
-pub use self::routing::RoutingConfig;
-pub use self::moderation::{ModerationConfig, OnFailure};
-pub use self::outputs::{BucketConfig, OutputsConfig};
 pub use self::retention::RetentionConfig;
+pub use self::routing::RoutingConfig;
 
 /// Every setting with its default and what it is for.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");

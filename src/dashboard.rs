@@ -31,12 +31,12 @@ mod webhooks;
 
 use std::sync::Arc;
 
+use actix_web::HttpResponse;
 use actix_web::guard::{Guard, GuardContext};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig, get, post};
-use actix_web::HttpResponse;
 use actors::offering::Offering;
 use actors::ports::WebhookSender;
 use askama::Template;

@@ -169,7 +169,7 @@ fn new_person(
         plan: Plan::Free,
         email: Some(user.email.to_string()),
         balance: Credits::ZERO,
-failover_on_moderation: false,
+        failover_on_moderation: false,
         created_at: at,
     };
     let grant = Grant {

@@ -215,27 +215,29 @@ impl EndpointActor {
             let found = store.list_pending(account_id, id, due_before, after, limit).await;
             (endpoint, read_at, found)
         };
-        ctx.spawn(wrap_future::<_, Self>(read).map(move |(endpoint, read_at, found), actor, ctx| {
-            if !actor.saw(endpoint, read_at, before) {
-                actor.pages.fail();
-                return actor.leave(ctx);
-            }
-            match found {
-                Ok(deliveries) => {
-                    let next = actor.pages.turn(deliveries, room);
-                    actor.enqueue(ctx, next);
-                    for id in std::mem::take(&mut actor.done) {
-                        actor.known.remove(&id);
-                    }
-                    actor.pump(ctx);
-                }
-                Err(error) => {
+        ctx.spawn(wrap_future::<_, Self>(read).map(
+            move |(endpoint, read_at, found), actor, ctx| {
+                if !actor.saw(endpoint, read_at, before) {
                     actor.pages.fail();
-                    tracing::warn!(endpoint = %actor.id, %error, "cannot read its deliveries");
-                    ctx.run_later(READ_AGAIN_AFTER, Self::pump);
+                    return actor.leave(ctx);
                 }
-            }
-        }));
+                match found {
+                    Ok(deliveries) => {
+                        let next = actor.pages.turn(deliveries, room);
+                        actor.enqueue(ctx, next);
+                        for id in std::mem::take(&mut actor.done) {
+                            actor.known.remove(&id);
+                        }
+                        actor.pump(ctx);
+                    }
+                    Err(error) => {
+                        actor.pages.fail();
+                        tracing::warn!(endpoint = %actor.id, %error, "cannot read its deliveries");
+                        ctx.run_later(READ_AGAIN_AFTER, Self::pump);
+                    }
+                }
+            },
+        ));
     }
 
     /// Reads the endpoint alone.
@@ -345,12 +347,7 @@ impl EndpointActor {
 
     /// Takes an answer in. After a success the next one may go at once; after a failure what is
     /// written down decides.
-    fn answered(
-        &mut self,
-        ctx: &mut Context<Self>,
-        delivery: WebhookDelivery,
-        result: TryResult,
-    ) {
+    fn answered(&mut self, ctx: &mut Context<Self>, delivery: WebhookDelivery, result: TryResult) {
         if result.is_success() {
             self.free(&delivery, &result);
         } else {

@@ -42,8 +42,8 @@ use crate::ports::{
     CallbackUrls, GenerationStore, IdSource, OutputStore, Reply, StoreError, TakeOverError,
     WebhookSender,
 };
-use crate::router::{Router, RouterRules};
 use crate::retention::Retention;
+use crate::router::{Router, RouterRules};
 use crate::routing::RouteLimits;
 use crate::routing::breaker::BreakerRules;
 use crate::routing::evidence::Memory;

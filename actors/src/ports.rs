@@ -5,10 +5,10 @@
 
 pub mod deliveries;
 pub mod mails;
-pub mod routing;
 pub mod people;
-pub mod teams;
 pub mod retention;
+pub mod routing;
+pub mod teams;
 
 use std::time::Duration;
 

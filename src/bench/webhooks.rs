@@ -197,7 +197,10 @@ impl Field {
                 wanted += context.store.resend(*account_id, *id, resend, due, ids).await??;
             }
         }
-        anyhow::ensure!(context.clock.now() < until + WRITTEN_WITHIN, "filling the outbox took long");
+        anyhow::ensure!(
+            context.clock.now() < until + WRITTEN_WITHIN,
+            "filling the outbox took long"
+        );
         let wanted = usize::try_from(wanted)?;
         wait_for(receiver, wanted).await?;
         let (first, last) = receiver.span().context("nothing has arrived")?;

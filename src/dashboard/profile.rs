@@ -12,11 +12,11 @@ use serde::Deserialize;
 
 use self::browser::BrowserRow;
 use super::flash::Flash;
+use super::form::Nothing;
 use super::layout::Layout;
 use super::members::CodeIn;
 use super::nav::Area;
 use super::problem::Problem;
-use super::form::Nothing;
 use super::{Dashboard, page_with, redirect};
 use crate::auth::session::{CsrfForm, Personal, Sessions, SignedIn, Workspace};
 use crate::error::page::PageError;

@@ -9,11 +9,11 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::flash::Flash;
+use super::form::Nothing;
 use super::layout::Layout;
 use super::members::CodeIn;
 use super::nav::Area;
 use super::problem::Problem;
-use super::form::Nothing;
 use super::{Dashboard, page_with, redirect};
 use crate::auth::session::{CsrfForm, Workspace};
 use crate::error::page::PageError;

@@ -9,7 +9,7 @@ use actors::api_key::ApiKey;
 use actors::generation::Generation;
 use actors::id::{AccountId, ActivityId};
 use actors::ledger::LedgerEntry;
-use actors::ports::deliveries::{DeliveryLog, LoggedDelivery, LogQuery};
+use actors::ports::deliveries::{DeliveryLog, LogQuery, LoggedDelivery};
 use actors::ports::people::SessionStore;
 use actors::ports::teams::{ActivityStore, MembershipStore};
 use actors::ports::{AccountStore, EndpointStore, GenerationStore, KeyStore};

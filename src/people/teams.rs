@@ -36,7 +36,7 @@ impl People {
             plan: Plan::Free,
             email: None,
             balance: Credits::ZERO,
-failover_on_moderation: false,
+            failover_on_moderation: false,
             created_at: by.at,
         };
         self.context.store.create_team(account, &slug, owner.id, TEAMS_MAX, by).await??;

@@ -60,11 +60,7 @@ impl SetStatement {
         };
         Self {
             sqlite: fill(&sqlite_rows(columns), "", ""),
-            postgres: fill(
-                &postgres_rows(columns),
-                LOCK,
-                &format!("ORDER BY stored.id {LOCK}"),
-            ),
+            postgres: fill(&postgres_rows(columns), LOCK, &format!("ORDER BY stored.id {LOCK}")),
         }
     }
 

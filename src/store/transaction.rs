@@ -54,9 +54,7 @@ impl WriteTransaction<'static> {
         // Before a connection is taken, which others could use meanwhile.
         let turn = db.turn().await;
         Ok(match db {
-            Db::Sqlite(pool, _) => {
-                Self::Sqlite(pool.begin_write().await.map_err(database)?, turn)
-            }
+            Db::Sqlite(pool, _) => Self::Sqlite(pool.begin_write().await.map_err(database)?, turn),
             Db::Postgres(pool) => Self::Postgres(pool.begin_write().await.map_err(database)?),
         })
     }

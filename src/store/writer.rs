@@ -28,8 +28,7 @@ use crate::store::rowset::{AccountKey, Id, Key};
 use crate::store::transaction::{Write, WriteConnection, WriteTransaction};
 use crate::store::{
     Db, StoreMetrics, activities, alerts, endpoint_rows, generations, idempotency, is_contention,
-    ledger, mails,
-    notifications, spendings, standings, webhooks,
+    ledger, mails, notifications, spendings, standings, webhooks,
 };
 
 /// How often a batch is begun that another transaction keeps being in the way of.
@@ -267,8 +266,7 @@ async fn load(
     // Each row once: several units of a batch may be about the same one, and a row that came
     // back twice would share its attempts out among its copies. In order, so that two servers
     // lock in the same one.
-    let trusting =
-        units.iter().any(|unit| matches!(unit, Unit::Tries(..))) && in_flight.trust();
+    let trusting = units.iter().any(|unit| matches!(unit, Unit::Tries(..))) && in_flight.trust();
     let (mut advancing, mut tried_ones) = (BTreeSet::new(), BTreeSet::new());
     let (mut spending, mut claimed, mut refunding) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let mut need = |key| match in_flight.take(key) {
@@ -313,7 +311,10 @@ async fn load(
                 let keys = tried.iter().map(|one| (account_id, one.delivery.id));
                 tried_ones.extend(keys.filter(|_| !trusting));
                 snapshot.deliveries.extend(
-                    tried.iter().filter(|_| trusting).map(|one| (one.delivery.id, one.delivery.clone())),
+                    tried
+                        .iter()
+                        .filter(|_| trusting)
+                        .map(|one| (one.delivery.id, one.delivery.clone())),
                 );
             }
             Unit::Disable(..) => drop(telling.insert(account_id)),

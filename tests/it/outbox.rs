@@ -42,7 +42,8 @@ async fn ten_thousand_events_arrive_though_the_server_is_killed_in_between(backe
     for number in 0..DELIVERIES {
         receiver.then(Reply::Status(if number % 20 == 7 { 500 } else { 200 }));
     }
-    let endpoints: Vec<String> = (0..ENDPOINTS).map(|_| add_endpoint(&app, &account, &receiver.url)).collect();
+    let endpoints: Vec<String> =
+        (0..ENDPOINTS).map(|_| add_endpoint(&app, &account, &receiver.url)).collect();
     let mut wanted: Vec<usize> = (0..GENERATIONS).collect();
     for kill_at in [Some(DELIVERIES / 4), Some(DELIVERIES / 2), None] {
         let load = tokio::spawn(submit(Submitter::of(&app, &key), std::mem::take(&mut wanted)));
@@ -128,12 +129,19 @@ fn account_for(app: &TestApp, endpoints: &[String], received: &[Received]) {
         for row in rows {
             let came = &receipts[row["webhook_delivery_id"].as_str().unwrap()];
             let body = received[came[0]].json();
-            assert_eq!((&row["payload"], &row["event"]), (&body["webhook_data"], &body["webhook_event"]));
+            assert_eq!(
+                (&row["payload"], &row["event"]),
+                (&body["webhook_data"], &body["webhook_event"])
+            );
             assert_eq!(row["state"], "delivered");
             assert!(came.iter().any(|index| received[*index].answered == 200));
             // A try whose end was not written down before a kill is made again.
             let tries = row["attempts"].as_u64().unwrap() as usize;
-            assert!((tries..=tries + 2).contains(&came.len()), "{tries} tries, came {}", came.len());
+            assert!(
+                (tries..=tries + 2).contains(&came.len()),
+                "{tries} tries, came {}",
+                came.len()
+            );
             let generation = row["generation_id"].as_str().unwrap();
             let started = row["event"] == "generation.started";
             lives.entry(generation).or_default().insert(started, came[0]);
@@ -243,7 +251,8 @@ async fn what_an_older_version_has_left_is_delivered(backend: Backend) {
     older.migrations.to_mut().retain(|migration| migration.version <= OLDER);
     let receiver = Receiver::start();
     let (account, now) = (random(), chrono::DateTime::from_timestamp(1_790_000_000, 0).unwrap());
-    let new_account = "INSERT INTO accounts (id, name, kind, plan, balance_millicredits, ledger_seq, created_at)
+    let new_account =
+        "INSERT INTO accounts (id, name, kind, plan, balance_millicredits, ledger_seq, created_at)
          VALUES ($1, 'Paper Lab', 'team', 'enterprise', 0, 0, $2)";
     let new_endpoint = "INSERT INTO webhook_endpoints (
              account_id, id, url, events, secret_sealed, enabled, exhausted_in_a_row, created_at)
@@ -252,18 +261,28 @@ async fn what_an_older_version_has_left_is_delivered(backend: Backend) {
              account_id, id, endpoint_id, event, generation_id, data, status, tries, next_try_at, created_at)
          VALUES ($1, $2, $3, 'generation.completed', $4, '{\"left\":\"behind\"}', 'pending', $5, $6, $6)";
     let endpoints = [(random(), true), (random(), false)];
-    let deliveries: Vec<_> = (0..20).map(|number| (random(), endpoints[number / 10].0, number % 3)).collect();
+    let deliveries: Vec<_> =
+        (0..20).map(|number| (random(), endpoints[number / 10].0, number % 3)).collect();
     macro_rules! write {
         ($pool:expr) => {{
             older.run($pool).await.unwrap();
-            sqlx::query(AssertSqlSafe(new_account)).bind(account).bind(now).execute($pool).await.unwrap();
+            sqlx::query(AssertSqlSafe(new_account))
+                .bind(account)
+                .bind(now)
+                .execute($pool)
+                .await
+                .unwrap();
             for (id, enabled) in endpoints {
                 let sealed = key.seal(id.as_bytes(), b"whsec_0123456789abcdef0123456789abcdef");
-                let query = sqlx::query(AssertSqlSafe(new_endpoint)).bind(account).bind(id).bind(&receiver.url);
+                let query = sqlx::query(AssertSqlSafe(new_endpoint))
+                    .bind(account)
+                    .bind(id)
+                    .bind(&receiver.url);
                 query.bind(sealed).bind(enabled).bind(now).execute($pool).await.unwrap();
             }
             for (id, endpoint, tries) in &deliveries {
-                let query = sqlx::query(AssertSqlSafe(new_delivery)).bind(account).bind(id).bind(endpoint);
+                let query =
+                    sqlx::query(AssertSqlSafe(new_delivery)).bind(account).bind(id).bind(endpoint);
                 let query = query.bind(random()).bind(*tries as i64).bind(now);
                 query.execute($pool).await.unwrap();
             }
@@ -280,7 +299,8 @@ async fn what_an_older_version_has_left_is_delivered(backend: Backend) {
     };
     let came = receiver.wait_for_count(10).await;
     assert!(came.iter().all(|one| one.json()["webhook_data"] == json!({ "left": "behind" })));
-    let pending: BTreeSet<String> = deliveries[..10].iter().map(|(id, ..)| id.to_string()).collect();
+    let pending: BTreeSet<String> =
+        deliveries[..10].iter().map(|(id, ..)| id.to_string()).collect();
     assert_eq!(ids(came), pending);
     // What was kept for the endpoint that was disabled is sent when it is told to.
     let disabled = endpoints[1].0.to_string();

@@ -93,7 +93,10 @@ async fn a_record_has_the_documented_shape_in_every_state(backend: Backend) {
     succeeded["generation_output_file"] = record["generation_output_file"].clone();
     same(&record, &succeeded);
     let file = record["generation_output_file"][0].as_str().unwrap();
-    assert!(file.starts_with(&format!("{}/files/", app.url)) && file.contains("/0.png?expires="), "{file}");
+    assert!(
+        file.starts_with(&format!("{}/files/", app.url)) && file.contains("/0.png?expires="),
+        "{file}"
+    );
 
     let id = make("sandbox/polling", 0, "fail").await;
     let record = app.wait_for_end(&id).await;

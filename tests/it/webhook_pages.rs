@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::on_both;
 use crate::support::app::TestApp;
-use crate::support::signed_in::Browser;
 use crate::support::database::Backend;
 use crate::support::receiver::{Receiver, Reply};
+use crate::support::signed_in::Browser;
 use crate::support::wait;
 
 on_both!(

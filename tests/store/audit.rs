@@ -212,7 +212,8 @@ impl Filled {
         test.store.advance(cancel).await.unwrap().unwrap();
         let processing = test.processing(account).await;
         let pending = test.accepted(account).await;
-        let deliveries = test.store.list_pending(account, endpoint, at(99), None, 10).await.unwrap();
+        let deliveries =
+            test.store.list_pending(account, endpoint, at(99), None, 10).await.unwrap();
         let result = TryResult { status: Some(200), at: at(9), ..TryResult::default() };
         let delivery = deliveries[0].clone();
         let tried = DeliveryTried { delivery, endpoint_calm: false, spread: 0.5, result };

@@ -81,7 +81,10 @@ async fn what_has_ended_is_deleted_once_and_its_ledger_stays(test: TestStore) {
     assert_eq!(test.advance(&generation, late).await, Err(AdvanceRefusal::NotFound));
     let ledger = ["add 1.000 1.000", "reserve 0.100 0.900", "charge 0.100 0.900"];
     assert_eq!(test.ledger(account).await, ledger);
-    assert_eq!(test.store.list_pending(account, endpoint, at(1000), None, 10).await.unwrap().len(), 2);
+    assert_eq!(
+        test.store.list_pending(account, endpoint, at(1000), None, 10).await.unwrap().len(),
+        2
+    );
     test.finish().await;
 }
 

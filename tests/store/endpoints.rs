@@ -391,12 +391,14 @@ async fn what_is_believed_of_a_delivery_is_checked_when_it_is_written(test: Test
         pending(&test, account_id, id).await.try_into().unwrap();
     let success = |at| TryResult { status: Some(204), at, ..TryResult::default() };
     let failure = TryResult { error: Some("no".to_owned()), ..success(at(10)) };
-    let calm = async |tried: Vec<DeliveryTried>| {
-        test.store.record_tries(account_id, tried).await.unwrap()
-    };
+    let calm =
+        async |tried: Vec<DeliveryTried>| test.store.record_tries(account_id, tried).await.unwrap();
     for time in [at(10), at(11)] {
         let outcome = calm(vec![tried(&twice, 1, success(time), true)]).await.remove(0).unwrap();
-        assert_eq!((outcome.delivery.status, outcome.delivery.tries), (DeliveryStatus::Delivered, 1));
+        assert_eq!(
+            (outcome.delivery.status, outcome.delivery.tries),
+            (DeliveryStatus::Delivered, 1)
+        );
     }
     assert_eq!(test.store.list_tries(account_id, twice.id).await.unwrap().len(), 1);
     // The rest is queued.

@@ -31,16 +31,16 @@ mod alerts;
 
 mod audit;
 mod content;
-mod delivery_log;
 mod contention;
+mod delivery_log;
 mod endpoints;
 mod generations;
 mod keys;
 mod mails;
 mod people;
 mod request_log;
-mod routing;
 mod retention;
+mod routing;
 mod schema;
 mod support;
 mod teams;

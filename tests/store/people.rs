@@ -51,7 +51,7 @@ pub(crate) fn person(email: &str) -> NewPerson {
         plan: Plan::Free,
         email: Some(email.to_owned()),
         balance: Credits::ZERO,
- failover_on_moderation: false,
+        failover_on_moderation: false,
         created_at: at(0),
     };
     let grant = Grant {

@@ -143,12 +143,8 @@ async fn closed_deliveries_go_with_their_tries_and_pending_ones_stay(test: TestS
     let pending = test.store.list_pending(account, endpoint, at(100), None, 10).await.unwrap();
     assert_eq!(pending.len(), 2);
     let result = TryResult { status: Some(200), at: at(10), ..TryResult::default() };
-    let tried = DeliveryTried {
-        delivery: pending[0].clone(),
-        endpoint_calm: false,
-        spread: 0.5,
-        result,
-    };
+    let tried =
+        DeliveryTried { delivery: pending[0].clone(), endpoint_calm: false, spread: 0.5, result };
     assert!(test.store.record_tries(account, vec![tried]).await.unwrap()[0].is_some());
     let forget = async |plan, before| {
         test.store.forget_deliveries_any_account(plan, at(before), 10).await.unwrap()
@@ -157,8 +153,12 @@ async fn closed_deliveries_go_with_their_tries_and_pending_ones_stay(test: TestS
     assert_eq!(test.count("SELECT COUNT(*) FROM webhook_tries").await, 1);
     assert_eq!(forget(Plan::Pro, 100).await, 1);
     assert_eq!(test.count("SELECT COUNT(*) FROM webhook_tries").await, 0);
-    let left = test.store.list_deliveries(account, endpoint, &LogQuery::default(), 10).await.unwrap();
-    assert_eq!(left.deliveries.iter().map(|one| one.delivery.id).collect::<Vec<_>>(), [pending[1].id]);
+    let left =
+        test.store.list_deliveries(account, endpoint, &LogQuery::default(), 10).await.unwrap();
+    assert_eq!(
+        left.deliveries.iter().map(|one| one.delivery.id).collect::<Vec<_>>(),
+        [pending[1].id]
+    );
     assert_eq!(forget(Plan::Pro, 100_000).await, 0, "one that is to be sent is never too old");
     test.finish().await;
 }

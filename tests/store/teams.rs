@@ -47,7 +47,7 @@ fn new_team(name: &str) -> Account {
         plan: Plan::Free,
         email: None,
         balance: Credits::ZERO,
- failover_on_moderation: false,
+        failover_on_moderation: false,
         created_at: at(0),
     }
 }

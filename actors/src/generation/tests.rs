@@ -158,7 +158,8 @@ fn every_legal_step_can_be_taken_from_somewhere() {
 fn files_are_removed_once_and_then_none_are_kept() {
     let mut generation = standing(Status::Processing);
     let outputs = vec![StoredFile { key: "a/0.png".to_owned(), bytes: 1 }];
-    let completed = Event::Completed { attempt: 1, outputs, predict_time: None, cost: None, at: at(2) };
+    let completed =
+        Event::Completed { attempt: 1, outputs, predict_time: None, cost: None, at: at(2) };
     generation.apply(completed).unwrap();
     assert_eq!(generation.kept_files().len(), 1);
     generation.apply(Event::FilesRemoved { at: at(3) }).unwrap();

@@ -61,7 +61,8 @@ impl GenerationActor {
                 let taken = open.filter(|open| open.number == number && open.job.is_none());
                 if let (Some(attempt), None) = (taken, actor.storing) {
                     let (job, at) = (attempt.own_job(), actor.env.clock.now());
-                    actor.write(ctx, vec![Event::Accepted { attempt: number, job, cost: None, at }]);
+                    actor
+                        .write(ctx, vec![Event::Accepted { attempt: number, job, cost: None, at }]);
                 }
             });
         }

@@ -9,8 +9,8 @@ use askama::Template;
 use super::{Bare, spent};
 use crate::auth::session::OpenForm;
 use crate::dashboard::flash::Flash;
-use crate::dashboard::problem::Problem;
 use crate::dashboard::form::Nothing;
+use crate::dashboard::problem::Problem;
 use crate::dashboard::{Dashboard, page_with, redirect};
 use crate::error::page::PageError;
 
