@@ -138,7 +138,6 @@ fn entry(config: &mut ServiceConfig) {
     use entry::{email, first, invitation, password, sign_in, sign_up};
     config
         .route("/", get().to(home::start))
-        .route("/home/{slug}", get().to(home::workspace))
         .route("/sign-in", get().to(sign_in::show))
         .route("/sign-in", post().to(sign_in::sign_in))
         .route("/sign-out", post().to(sign_in::sign_out))
