@@ -42,7 +42,7 @@ pub struct Finding {
 }
 
 /// The tables, and how many rows each has.
-const COUNTS: [(&str, &str); 9] = [
+const COUNTS: [(&str, &str); 11] = [
     ("accounts", "SELECT COUNT(*) FROM accounts"),
     ("ledger_entries", "SELECT COUNT(*) FROM ledger_entries"),
     ("generations", "SELECT COUNT(*) FROM generations"),
@@ -52,6 +52,8 @@ const COUNTS: [(&str, &str); 9] = [
     ("webhook_tries", "SELECT COUNT(*) FROM webhook_tries"),
     ("notifications", "SELECT COUNT(*) FROM notifications"),
     ("credit_alerts", "SELECT COUNT(*) FROM credit_alerts"),
+    ("users", "SELECT COUNT(*) FROM users"),
+    ("members", "SELECT COUNT(*) FROM members"),
 ];
 
 /// One snapshot for all statements.

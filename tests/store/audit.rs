@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::support::{TRIES_MAX, TestStore, at, completed, credits};
 
 /// How each rule is broken: its name, and a statement in which names in braces are ids.
-const BROKEN: [(&str, &str); 36] = [
+const BROKEN: [(&str, &str); 38] = [
     (
         "ledger.seq_has_no_gaps",
         "UPDATE ledger_entries SET seq = 100 WHERE kind = 'reserve' AND generation_id = {pending}",
@@ -153,6 +153,8 @@ const BROKEN: [(&str, &str); 36] = [
     ),
     ("endpoint.is_well_formed", "UPDATE webhook_endpoints SET disabled_reason = 'gone'"),
     ("alerts.default_is_armed", "UPDATE accounts SET alert_below_millicredits = 0"),
+    ("account.primary_owner_is_an_owner", "UPDATE accounts SET primary_owner_id = id"),
+    ("account.deleted_is_closed", "UPDATE accounts SET deleted_at = created_at"),
 ];
 
 /// Takes away what would refuse the statements above.
@@ -276,6 +278,8 @@ async fn a_whole_database_has_no_findings(test: TestStore) {
         ("webhook_tries", 1),
         ("notifications", 0),
         ("credit_alerts", 0),
+        ("users", 0),
+        ("members", 0),
     ];
     assert_eq!(counts, expected);
     filled.test.finish().await;

@@ -5,13 +5,22 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::{App, HttpResponse, web};
+use actors::account::Plan;
+use actors::id::{AccountId, InvitationId, MailId};
+use actors::mail::{Mail, NewMail};
+use actors::member::Invitation;
+use actors::money::Credits;
+use actors::ports::people::UserStore;
+use actors::ports::teams::{InvitationStore, NewInvitation, TeamStore};
 use serde::Deserialize;
 use tempfile::TempDir;
 
 use super::*;
 use crate::auth::fakes::{ManualClock, purpose_key};
-use crate::config::{Config, Database, Overrides};
+use crate::config::{Config, Overrides};
+use crate::identity::Context;
 use crate::ids::SystemIds;
+use crate::people::{NewUser, create_user};
 use crate::secrets::{MasterKey, Purpose};
 use crate::store::{Db, Store};
 
@@ -37,6 +46,45 @@ async fn open(form: OpenForm<Note>) -> HttpResponse {
     HttpResponse::Ok().body(form.0.note)
 }
 
+/// A user of that name and address.
+async fn made(context: &Context, (name, email): &(&str, String)) -> UserId {
+    let new = NewUser { email: email.clone(), name: (*name).to_owned(), operator: false };
+    create_user(context, new).await.unwrap().user.id
+}
+
+/// A team of somebody, and perhaps a member.
+async fn team(context: &Context, slug: &str, owner: UserId, member: Option<UserId>) {
+    let account = Account {
+        id: AccountId(SystemIds.next()),
+        name: slug.to_owned(),
+        kind: AccountKind::Team,
+        plan: Plan::Free,
+        email: None,
+        balance: Credits::ZERO,
+        created_at: context.clock.now(),
+    };
+    let (id, store) = (account.id, &context.store);
+    store.create_team(account, slug, owner, 9, context.by()).await.unwrap().unwrap();
+    let Some(member) = member else { return };
+    let email = store.find_user(member).await.unwrap().unwrap().email;
+    let now = context.clock.now();
+    let invitation = Invitation {
+        account_id: id,
+        id: InvitationId(SystemIds.next()),
+        email: email.clone(),
+        role: Role::Member,
+        created_at: now,
+        expires_at: now + TimeDelta::days(1),
+    };
+    let mail = Mail::PasswordChanged;
+    let id_of_mail = MailId(SystemIds.next());
+    let mail = NewMail { id: id_of_mail, account_id: None, to: email, mail, at: now };
+    let (hash, by) = ("a".repeat(64), context.by());
+    let new = NewInvitation { invitation, token_hash: hash.clone(), mail, by };
+    store.invite(id, owner, vec![new], 9).await.unwrap().unwrap();
+    store.accept_invitation(&hash, member, context.by()).await.unwrap().unwrap();
+}
+
 /// A person with a personal account and, as a member, in a team.
 struct Place {
     sessions: web::Data<Sessions>,
@@ -50,16 +98,19 @@ impl Place {
         let directory = tempfile::tempdir().unwrap();
         let data_dir = Some(directory.path().to_str().unwrap().to_owned());
         let config = Config::load(None, &Overrides { data_dir, ..Overrides::default() }).unwrap();
-        let Database::Sqlite(_) = &config.storage.database else { unreachable!() };
         let db = Db::connect(&config.storage.database, 2).await.unwrap();
         db.migrate().await.unwrap();
-        let Db::Sqlite(pool, _) = &db else { unreachable!() };
-        let user_id = UserId(SystemIds.next());
-        let statements = include_str!("tests/people.sql");
-        let statements = statements.replace("USER", &user_id.0.simple().to_string());
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(pool).await.unwrap();
-        let store = Arc::new(Store::without_writer(db, &MasterKey::load(&config).unwrap()));
+        let store = Store::without_writer(db, &MasterKey::load(&config).unwrap());
         let clock = ManualClock::new();
+        let mut context = Context::new(store.clone(), &config);
+        context.clock = Arc::clone(&clock) as _;
+        let [ada, bob] = ["ada", "bob"].map(|name| (name, format!("{name}@example.com")));
+        let user_id = made(&context, &ada).await;
+        let other = made(&context, &bob).await;
+        for (slug, member) in [("paper-lab", Some(user_id)), ("others", None)] {
+            team(&context, slug, other, member).await;
+        }
+        let store = Arc::new(store);
         let sessions = web::Data::new(Sessions {
             sessions: Arc::clone(&store) as _,
             memberships: Arc::clone(&store) as _,

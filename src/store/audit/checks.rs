@@ -442,6 +442,31 @@ const ALERTED: &str = "
     FROM accounts
     LEFT JOIN credit_alerts ON credit_alerts.account_id = accounts.id
     WHERE credit_alerts.account_id IS NULL AND alert_below_millicredits <> 500
+      AND accounts.deleted_at IS NULL
+    LIMIT $1";
+
+/// Whoever is named by the account has the row of an owner there, and nobody is a member of what
+/// nobody answers for.
+const OWNED: &str = "
+    SELECT accounts.id AS account_id, NULL AS id, NULL AS place,
+           'has a primary owner who is no owner, or members and no primary owner' AS detail
+    FROM accounts
+    LEFT JOIN members AS owner
+      ON owner.account_id = accounts.id AND owner.user_id = accounts.primary_owner_id
+    WHERE (accounts.primary_owner_id IS NOT NULL AND COALESCE(owner.role, '') <> 'owner')
+       OR (accounts.primary_owner_id IS NULL
+           AND EXISTS (SELECT 1 FROM members WHERE members.account_id = accounts.id))
+    LIMIT $1";
+
+const CLOSED: &str = "
+    SELECT accounts.id AS account_id, NULL AS id, NULL AS place,
+           'was deleted, and has members, keys or endpoints' AS detail
+    FROM accounts
+    WHERE accounts.deleted_at IS NOT NULL
+      AND (EXISTS (SELECT 1 FROM members WHERE members.account_id = accounts.id)
+           OR EXISTS (SELECT 1 FROM api_keys WHERE api_keys.account_id = accounts.id)
+           OR EXISTS (SELECT 1 FROM webhook_endpoints
+                      WHERE webhook_endpoints.account_id = accounts.id))
     LIMIT $1";
 
 const TRIES: &str = "
@@ -515,6 +540,8 @@ pub(super) const CHECKS: &[Check] = {
         check("delivery.waits_for_a_disabled_endpoint", Delivery, QUEUED),
         check("endpoint.is_well_formed", Endpoint, ENDPOINT_FORM),
         check("alerts.default_is_armed", Account, ALERTED),
+        check("account.primary_owner_is_an_owner", Account, OWNED),
+        check("account.deleted_is_closed", Account, CLOSED),
     ]
 };
 
