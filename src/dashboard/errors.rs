@@ -40,7 +40,7 @@ pub(super) fn explain(response: ServiceResponse<BoxBody>, head: &Head) -> Servic
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     let error = response.response().error();
-    if !is_error || (error.is_none() && response.headers().contains_key(CONTENT_TYPE)) {
+    if error.is_none() && (!is_error || response.headers().contains_key(CONTENT_TYPE)) {
         return response;
     }
     if let (true, Some(error)) = (status.is_server_error(), error) {
@@ -53,9 +53,14 @@ pub(super) fn explain(response: ServiceResponse<BoxBody>, head: &Head) -> Servic
         false => PageError::internal("the framework failed"),
     };
     let refusal = error.and_then(actix_web::Error::as_error::<PageError>);
-    let body = draw(refusal.unwrap_or(&other), status, head);
+    // The way to the sign-in is an error of an extractor and needs no page.
+    let body = is_error.then(|| draw(refusal.unwrap_or(&other), status, head));
     let (request, old) = response.into_parts();
-    let mut new = HttpResponse::build(status).content_type(ContentType::html()).body(body);
+    let mut answer = HttpResponse::build(status);
+    let mut new = match body {
+        Some(body) => answer.content_type(ContentType::html()).body(body),
+        None => answer.finish(),
+    };
     for (name, value) in old.headers() {
         if ![CONTENT_TYPE, CONTENT_LENGTH].contains(name) {
             new.headers_mut().append(name.clone(), value.clone());

@@ -49,22 +49,14 @@ static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
 
 const ID: [(&str, Kind); 1] = [("user_id", Kind::Id)];
 
-/// Reads and locks a person. Others may refer to the row meanwhile.
+/// Reads and locks a person and every operator, in one order, so that two who step down at once
+/// wait for each other and not for ever. Others may refer to the rows meanwhile.
 static LOCK: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
         &ID,
         "SELECT stored.id, stored.operator FROM {rows} AS r
-         JOIN users AS stored ON stored.id = r.user_id
-         {for update}",
-    )
-});
-
-static OPERATORS: LazyLock<SetStatement> = LazyLock::new(|| {
-    SetStatement::new(
-        &ID,
-        "SELECT stored.id FROM {rows} AS r
-         JOIN users AS stored ON stored.operator AND stored.id <> r.user_id
-         ORDER BY stored.id LIMIT 1
+         JOIN users AS stored ON stored.id = r.user_id OR stored.operator
+         ORDER BY stored.id
          {for update}",
     )
 });
@@ -393,12 +385,10 @@ async fn may_lose_operator(
 ) -> Result<Result<(), UserRefusal>, StoreError> {
     let row = [json!({ "user_id": Id(id.0) })];
     let found: Vec<(Uuid, bool)> = transaction.fetch(&LOCK, &row).await?;
-    let Some((_, operator)) = found.first() else { return Ok(Err(UserRefusal::UnknownUser)) };
-    if *operator && loses {
-        let others: Vec<(Uuid,)> = transaction.fetch(&OPERATORS, &row).await?;
-        if others.is_empty() {
-            return Ok(Err(UserRefusal::LastOperator));
-        }
+    let (this, others): (Vec<_>, Vec<_>) = found.iter().partition(|(found, _)| *found == id.0);
+    let Some((_, operator)) = this.first() else { return Ok(Err(UserRefusal::UnknownUser)) };
+    if *operator && loses && others.is_empty() {
+        return Ok(Err(UserRefusal::LastOperator));
     }
     Ok(Ok(()))
 }

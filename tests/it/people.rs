@@ -151,7 +151,7 @@ async fn a_forgotten_password_is_replaced_by_a_link_once(backend: Backend) {
     let path = sent.path();
     other.get(&path).await.is(200).shows("owner@example.com");
     let unlike = [("password", "another good one"), ("repeat", "another")];
-    other.post(&path, &unlike).await.is(422).shows("must be the same password");
+    other.post(&path, &unlike).await.is(422).shows("Must be the same password.");
     let same = [("password", "another good one"), ("repeat", "another good one")];
     other.submit(&path, &same).await.is(200).shows("Your password was changed");
     mail.take("owner@example.com", "Your password was changed").await;

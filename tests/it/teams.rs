@@ -160,7 +160,7 @@ async fn each_role_may_do_what_the_matrix_says(backend: Backend) {
     // allowed is answered 200, 303 or 404 (nothing of that id), what is not with 403.
     let cells: [Cell<'_>; 16] = [
         (keys(""), &key, [200, 200, 403]),
-        (keys(&format!("/{nobody}/rotate")), &[("grace_hours", "24")], [303, 303, 403]),
+        (keys(&format!("/{nobody}/rotate")), &[("grace_hours", "24")], [404, 404, 403]),
         (keys(&format!("/{nobody}/revoke")), &[], [404, 404, 403]),
         (keys(&format!("/{nobody}/delete")), &[], [404, 404, 403]),
         (members(&format!("invitations/{invitation}/role")), &as_owner, [303, 303, 403]),
@@ -258,7 +258,7 @@ async fn a_deleted_team_is_emptied(backend: Backend) {
     let team = team["account_id"].as_str().unwrap().to_owned();
     app.cli(&[
         "credit",
-        "grant",
+        "add",
         "--account",
         &team,
         "--amount",
