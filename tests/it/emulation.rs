@@ -7,7 +7,6 @@ use crate::emulator::PROVIDERS;
 use crate::on_both;
 use crate::support::app::TestApp;
 use crate::support::database::Backend;
-use crate::support::wait;
 
 on_both!(
     what_a_fresh_server_lists_can_be_tried,

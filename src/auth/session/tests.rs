@@ -61,6 +61,7 @@ async fn team(context: &Context, slug: &str, owner: UserId, member: Option<UserI
         plan: Plan::Free,
         email: None,
         balance: Credits::ZERO,
+        failover_on_moderation: false,
         created_at: context.clock.now(),
     };
     let (id, store) = (account.id, &context.store);
