@@ -250,14 +250,14 @@ impl Router {
         let candidate = |provider: &ProviderName| {
             let circuit = tracks.iter().find(|track| track.provider == *provider);
             let circuit = circuit.map(|track| &track.circuit);
-            let attempts = assessments.iter().find(|it| it.provider == *provider);
-            let attempts = attempts.map_or(0.0, |it| it.attempts);
+            let known = assessments.iter().find(|it| it.provider == *provider);
+            let little = |it: &Assessment| it.attempts < f64::from(ranking.explore_below);
             Candidate {
                 provider: *provider,
                 opens_at: circuit.map_or(now, |circuit| circuit.opens_at(now)),
                 flows: circuit.is_none_or(|circuit| circuit.is_closed(now)),
                 probe: circuit.is_some_and(|circuit| circuit.has_room_for_probe(breaker, now)),
-                unknown: ranked && attempts < f64::from(ranking.explore_below),
+                unknown: ranked && known.is_none_or(|it| little(it) || it.promising),
             }
         };
         let candidates: Vec<Candidate> = order.iter().map(candidate).collect();

@@ -257,6 +257,7 @@ fn share(top: f64, step: u32) -> f64 {
 /// As short as it stays exact enough to read: `12`, `0.052`, `1,250`, `3.4M`.
 fn number(value: f64) -> String {
     match value.abs() {
+        strange if !strange.is_finite() => "–".to_owned(),
         large if large >= 10_000_000.0 => format!("{}M", short(value / 1_000_000.0, 1)),
         thousands if thousands >= 1000.0 => {
             let whole = format!("{value:.0}");

@@ -380,6 +380,9 @@ async fn who_fails_too_often_has_to_wait_with_a_good_key_too(backend: Backend) {
 
 async fn bcrypt_is_paid_once(backend: Backend) {
     let app = TestApp::start(backend).await;
+    // The server hashes for itself, too.
+    let paid = "babysea_bcrypt_verifications_total";
+    let before = Metrics::read(&app).await.get(paid);
     let key = app.new_key("read_only", &[]).text;
     for _ in 0..20 {
         status(&app, &key).await.data();
@@ -390,6 +393,6 @@ async fn bcrypt_is_paid_once(backend: Backend) {
     let outcome =
         |name: &str| metrics.get(&format!("babysea_auth_outcomes_total{{outcome=\"{name}\"}}"));
     assert_eq!((outcome("verified"), outcome("cached"), outcome("failed")), (1.0, 19.0, 1.0));
-    assert_eq!(metrics.get("babysea_bcrypt_verifications_total"), 1.0);
+    assert_eq!(metrics.get(paid) - before, 1.0);
     assert_eq!(metrics.get("babysea_bcrypt_queue_depth"), 0.0);
 }

@@ -1,6 +1,6 @@
 //! Where requests go when providers do better or worse: our server and the emulator, over HTTP.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::emulator::Emulator;
 use crate::on_both;
@@ -11,28 +11,38 @@ on_both!(refused_content_is_offered_to_others_when_the_account_says_so);
 
 const MODEL: &str = "bfl/flux-schnell";
 
-/// Polls and circuits that are as quick as a test; nothing is left to chance but probes.
+/// Polls and circuits that are as quick as a test, and as much exploration as can be.
 const QUICK: [(&str, &str); 6] = [
     ("generation.poll_initial_ms", "10"),
     ("generation.poll_max_ms", "20"),
     ("provider_health.open_ms", "200"),
     ("provider_health.open_max_ms", "200"),
     ("provider_health.probe_percent", "50"),
-    ("routing.explore_percent", "0"),
+    ("routing.explore_percent", "30"),
 ];
+/// Far more requests than it takes to see that a provider has recovered: a third of them try.
+const RECOVERY_MAX: usize = 150;
 
-/// Generates a picture, and answers with what the operator is shown of it.
-async fn picture(app: &TestApp, key: &str) -> Value {
+/// Generates so many pictures, all of which succeed.
+async fn pictures(app: &TestApp, key: &str, count: usize) {
     let body = json!({ "generation_prompt": "a boat" });
     let path = format!("/v1/generate/image/{MODEL}");
-    let asked = app.post_as(key, &path).header("prefer", "wait=60").json(&body);
-    let record = app.ask(asked).await.data().clone();
-    assert_eq!(record["generation_status"], "succeeded", "{record}");
-    app.show(record["generation_id"].as_str().unwrap())
+    for _ in 0..count {
+        let asked = app.post_as(key, &path).header("prefer", "wait=60").json(&body);
+        let record = app.ask(asked).await.data().clone();
+        assert_eq!(record["generation_status"], "succeeded", "{record}");
+    }
 }
 
-fn first_asked(shown: &Value) -> &str {
-    shown["attempts"][0]["provider"].as_str().unwrap()
+/// Whom the next request most likely begins at.
+fn first(app: &TestApp) -> String {
+    let explained = app.cli(&["routing", "explain", MODEL]);
+    let known = explained["providers"].as_array().unwrap();
+    assert_eq!((known.len(), &known[0]["provider"]), (3, &json!("replicate")), "{explained}");
+    let ways = explained["ways"].as_array().unwrap();
+    let sum: f64 = ways.iter().map(|way| way["probability"].as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 0.001, "{explained}");
+    explained["order"][0].as_str().unwrap().to_owned()
 }
 
 /// On one database only: what is decided lies in front of the store.
@@ -40,46 +50,38 @@ fn first_asked(shown: &Value) -> &str {
 async fn traffic_leaves_a_provider_that_degrades_and_comes_back_to_it() {
     let emulator = Emulator::instant("");
     let app = emulator.app(&QUICK).await;
-    let (account, key) = app.account("100");
-    for _ in 0..8 {
-        assert_eq!(first_asked(&picture(&app, &key).await), "replicate");
+    let (_, key) = app.account("100");
+    // Some hundred milliseconds, beside which a busy machine is not to be seen.
+    for slower in ["fal", "cloudflare"] {
+        emulator.set_faults(slower, json!({ "latency_scale": 0.3 })).await;
     }
+    pictures(&app, &key, 12).await;
+    assert_eq!(first(&app), "replicate");
     emulator.set_faults("replicate", json!({ "failed": 1.0, "latency_scale": 0 })).await;
-    let mut firsts = Vec::new();
-    for _ in 0..20 {
-        firsts.push(first_asked(&picture(&app, &key).await).to_owned());
-    }
-    assert_eq!((firsts[0].as_str(), firsts[19].as_str()), ("replicate", "fal"), "{firsts:?}");
-    let explained = app.cli(&["routing", "explain", MODEL]);
-    assert_eq!(explained["order"][0], "fal", "{explained}");
-    assert_eq!(explained["providers"][0]["provider"], "replicate", "{explained}");
-    assert!(explained["providers"][0]["attempts"].as_f64().unwrap() > 8.0, "{explained}");
-
+    pictures(&app, &key, 20).await;
+    assert_ne!(first(&app), "replicate", "within twenty requests");
     emulator.set_faults("replicate", json!({ "latency_scale": 0 })).await;
-    let (mut sources, mut back) = (Vec::new(), 0);
-    // Half of the requests probe; that fewer than three of so many do will not happen.
-    while back < 5 {
-        let shown = picture(&app, &key).await;
-        let source = shown["attempts"][0]["decided_by"].as_str().unwrap().to_owned();
-        let first = first_asked(&shown) == "replicate" && source == "ranking";
-        back = if first { back + 1 } else { 0 };
-        sources.push(source);
-        assert!(sources.len() < 200, "{sources:?}");
+    let mut more = 0;
+    while first(&app) != "replicate" {
+        assert!(more < RECOVERY_MAX, "it has not come back");
+        pictures(&app, &key, 10).await;
+        more += 10;
     }
-    assert!(sources.iter().filter(|source| *source == "probe").count() >= 3, "{sources:?}");
-    published(&app, &account);
+    let tried = "SELECT COUNT(*) FROM attempts
+         WHERE decided_by IN ('exploration', 'probe') AND propensity_ppm IS NOT NULL";
+    assert!(app.count(tried).await > 0);
+    published(&app);
 }
 
 /// The published formula, over what has happened above.
-fn published(app: &TestApp, account: &str) {
+fn published(app: &TestApp) {
     let exported = app.cli(&["routing", "export", MODEL]);
     assert_eq!((&exported["schema"], &exported["region"]), (&json!("ranking.v1"), &json!("us")));
     let value = &exported["rankings"][format!("predictive:ranking:us:{MODEL}")];
     let ranked = value["providers_ranked"].as_array().unwrap();
-    assert_eq!(ranked[0], "fal", "{value}");
     assert_eq!(value["scores"].as_object().unwrap().len(), ranked.len());
-    assert_eq!((&value["window_hours"], account.is_empty()), (&json!(24), false));
-    assert!(value["attempts_total"].as_u64().unwrap() > 40, "{value}");
+    assert_eq!(value["window_hours"], 24);
+    assert!(value["attempts_total"].as_u64().unwrap() >= 32, "{value}");
     assert_eq!(app.cli(&["routing", "export"])["rankings"].as_object().unwrap().len(), 1);
     let none = app.cli(&["routing", "export", "sandbox/inline"]);
     assert_eq!(none["rankings"], json!({}));

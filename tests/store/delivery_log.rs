@@ -83,6 +83,7 @@ async fn a_log_is_narrowed_to_how_deliveries_stand(test: TestStore) {
     assert_eq!(of(Some(LogFilter::Failed)).await, [Exhausted]);
     assert_eq!(of(Some(LogFilter::Queued)).await, [Queued; 2]);
     assert!(of(Some(LogFilter::Pending)).await.is_empty());
+    test.clock.set(at(1000));
     enable(&test.context, account_id, id, false).await.unwrap();
     deliver_queued(&test.context, account_id, id).await.unwrap();
     assert_eq!(of(Some(LogFilter::Pending)).await, [Pending; 2]);
@@ -145,6 +146,7 @@ async fn the_health_of_an_endpoint_is_its_last_deliveries_and_what_waits(test: T
     let recent = vec![Queued, Queued, Exhausted];
     assert_eq!(health(3, 10).await, EndpointHealth { recent, pending: 0, queued: 2 });
     assert_eq!(health(1, 1).await, EndpointHealth { recent: vec![Queued], pending: 0, queued: 1 });
+    test.clock.set(at(1000));
     enable(&test.context, account_id, id, false).await.unwrap();
     deliver_queued(&test.context, account_id, id).await.unwrap();
     let recent = vec![Pending, Pending];

@@ -180,6 +180,18 @@ fn traffic_leaves_the_best_when_it_degrades_and_comes_back() {
 }
 
 #[test]
+fn a_provider_that_fails_too_little_for_its_circuit_comes_back_too() {
+    let (router, mut now) = (router(), 0);
+    let healthy = [(Fal, 6_000, 2), (Bfl, 3_000, 2), (Replicate, 1_000, 2)];
+    send(&router, &healthy, &mut now, 400);
+    let ailing = [(Fal, 6_000, 2), (Bfl, 3_000, 2), (Replicate, 1_000, 40)];
+    send(&router, &ailing, &mut now, 100);
+    assert!(share(&send(&router, &ailing, &mut now, 100), Replicate) < 0.15);
+    send(&router, &healthy, &mut now, 900);
+    assert!(share(&send(&router, &healthy, &mut now, 100), Replicate) > 0.85);
+}
+
+#[test]
 fn exploration_is_bounded_and_finds_a_better_one() {
     let (router, mut now) = (router(), 0);
     let world = [(Fal, 6_000, 5), (Bfl, 6_000, 5), (Replicate, 500, 0)];

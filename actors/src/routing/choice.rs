@@ -21,7 +21,7 @@ pub enum Source {
     Static,
     /// It is the best.
     Ranking,
-    /// Too little is known of it.
+    /// Too little is known of it, or it may have recovered.
     Exploration,
     /// Its circuit is half open, and this is a probe.
     Probe,
@@ -72,7 +72,7 @@ pub struct Candidate {
     pub opens_at: DateTime<Utc>,
     /// Whether a probe may be sent to it.
     pub probe: bool,
-    /// Whether too little is known of it.
+    /// Whether too little is known of it, or it may have recovered.
     pub unknown: bool,
 }
 

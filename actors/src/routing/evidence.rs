@@ -2,7 +2,9 @@
 //! fast it was when it served, and what it cost.
 //!
 //! Everything fades by half in the rules' half-life, and by number: no more than so many attempts
-//! are remembered, so that what happens now shows, however much happened before.
+//! are remembered, so that what happens now shows, however much happened before. A run of successes
+//! that what is remembered makes hardly likely says that an outage is over, and its failures are
+//! forgotten at once.
 
 use std::time::Duration;
 
@@ -10,6 +12,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::routing::breaker::Signal;
+
+/// A run of successes that had a smaller chance than this, by what is remembered, is no chance.
+const CHANGED: f64 = 0.01;
 
 /// How the past fades.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +40,7 @@ pub struct Observation {
 
 /// The decayed record of one model at one provider.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Evidence {
     successes: f64,
     failures: f64,
@@ -43,6 +49,9 @@ pub struct Evidence {
     log_ms_squared: f64,
     cost_share: f64,
     costed: f64,
+    /// Successes since the last failure, and the share of successes when that came.
+    run: u32,
+    share_before: f64,
     at: DateTime<Utc>,
 }
 
@@ -62,8 +71,19 @@ impl Evidence {
             next = next.scaled(room / next.attempts());
         }
         match observation.signal {
-            Signal::Served => next.successes += 1.0,
-            Signal::Failed | Signal::Barred => next.failures += 1.0,
+            Signal::Served => {
+                next.successes += 1.0;
+                next.run = next.run.saturating_add(1);
+                if f64::from(next.run) * next.share_before.ln() < CHANGED.ln() {
+                    next.forgive();
+                }
+            }
+            Signal::Failed | Signal::Barred => {
+                next.failures += 1.0;
+                next.run = 0;
+                // As if there had been one more of each: few attempts are not certain of anything.
+                next.share_before = (next.successes + 1.0) / (next.attempts() + 2.0);
+            }
         }
         if let Some(log) = observation.unit_ms.map(|ms| ms.max(1.0).ln()) {
             next.log_ms += log;
@@ -140,7 +160,7 @@ impl Evidence {
             log_ms_squared: self.log_ms_squared * by,
             cost_share: self.cost_share * by,
             costed: self.costed * by,
-            at: self.at,
+            ..*self
         }
     }
 }

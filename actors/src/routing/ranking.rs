@@ -23,7 +23,8 @@ pub struct RankingRules {
     pub latency_weight: f64,
     /// Weight of what a provider costs over the price, relative to the same.
     pub cost_weight: f64,
-    /// The share of requests that begin at a provider of which too little is known.
+    /// The share of requests that begin at a provider of which too little is known, or that would
+    /// be first if it served as surely as the one that is: it may have recovered.
     pub explore_percent: u32,
     /// With fewer attempts than this, too little is known.
     pub explore_below: u32,
@@ -48,6 +49,8 @@ pub struct Assessment {
     pub cost_share: Option<f64>,
     /// What it is worth; `None` when too little is known to rank it.
     pub score: Option<f64>,
+    /// Whether it would be first if it served as surely as the one that is.
+    pub promising: bool,
 }
 
 /// Assesses the providers of a model, in the order given.
@@ -62,7 +65,8 @@ pub fn assess(
     let costs: Vec<f64> = known.iter().filter_map(|(_, it)| it.cost_share()).collect();
     // Nobody gains or loses by a price that is not known.
     let usual_cost = costs.iter().sum::<f64>() / costs.len().max(1) as f64;
-    let assess = |(provider, evidence): &(ProviderName, Evidence)| {
+    let mut all: Vec<Assessment> = Vec::with_capacity(known.len());
+    for (provider, evidence) in &known {
         let p95 = evidence.unit_ms_p95();
         // Who has never served is as slow as the slowest.
         let latency = p95.filter(|_| slowest > 0.0).map_or(1.0, |p95| p95 / slowest);
@@ -70,7 +74,7 @@ pub fn assess(
         let success_bound = evidence.success_bound();
         let score = success_bound - rules.latency_weight * latency - rules.cost_weight * cost;
         let ranked = evidence.attempts() >= f64::from(rules.attempts_min);
-        Assessment {
+        all.push(Assessment {
             provider: *provider,
             attempts: evidence.attempts(),
             successes: evidence.successes(),
@@ -79,9 +83,16 @@ pub fn assess(
             latency,
             cost_share: evidence.cost_share(),
             score: ranked.then_some(score),
+            promising: false,
+        });
+    }
+    let best = all.iter().filter_map(|it| Some((it.score?, it.success_bound)));
+    if let Some((score, bound)) = best.max_by(|(one, _), (other, _)| one.total_cmp(other)) {
+        for it in &mut all {
+            it.promising = it.score.is_some_and(|own| own - it.success_bound + bound > score);
         }
-    };
-    known.iter().map(assess).collect()
+    }
+    all
 }
 
 /// Best first; those that are not ranked follow in the order given, which also decides between

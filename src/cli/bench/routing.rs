@@ -102,8 +102,15 @@ fn settings(
         let name = provider.as_str();
         write!(text, "[provider_{name}]\napi_key = \"{key}\"\n")?;
         writeln!(text, "base_url = \"http://{emulator}{path}\"")?;
-        if provider == Provider::Cloudflare {
-            writeln!(text, "account_id = \"0123456789abcdef0123456789abcdef\"")?;
+        match provider {
+            Provider::Cloudflare => {
+                writeln!(text, "account_id = \"0123456789abcdef0123456789abcdef\"")?;
+            }
+            Provider::Fal => {
+                let keys = format!("http://{emulator}/fal/rest/.well-known/jwks.json");
+                writeln!(text, "keys_url = \"{keys}\"")?;
+            }
+            _ => {}
         }
     }
     let file = directory.join("bench.toml");

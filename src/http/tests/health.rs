@@ -46,7 +46,7 @@ async fn providers_are_listed_with_what_is_known_of_them() {
     assert_eq!(data["providers_total"], data["providers"].as_array().unwrap().len());
     assert_eq!(
         find(data, "sandbox_inline").to_string(),
-        r#"{"provider":"sandbox_inline","status":"healthy","failure_rate":0.3333,"window":{"total_attempts":3,"failures":1,"successes":2,"duration_seconds":300},"configured":true}"#
+        r#"{"provider":"sandbox_inline","status":"healthy","failure_rate":0.3333,"window":{"total_attempts":3,"failures":1,"successes":2,"duration_seconds":300},"configured":true,"emulated":false}"#
     );
     let never_asked = find(data, "sandbox_webhook");
     assert_eq!(

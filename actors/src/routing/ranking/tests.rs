@@ -97,6 +97,41 @@ fn the_past_fades_by_number_so_that_an_outage_shows() {
 }
 
 #[test]
+fn a_run_of_successes_that_is_no_chance_forgets_an_outage() {
+    let note = |known: &mut Evidence, signal, times| {
+        let observation = Observation { signal, at: at(0), unit_ms: None, cost_share: None };
+        (0..times).for_each(|_| known.add(observation, &rules().memory));
+    };
+    let failures = |known: &Evidence| known.attempts() - known.successes();
+    // Half failed: seven in a row have a chance of less than a hundredth.
+    let mut known = evidence(10, 1.0, 10, None);
+    note(&mut known, Signal::Served, 6);
+    assert!(failures(&known) > 9.0);
+    note(&mut known, Signal::Served, 1);
+    assert_eq!(failures(&known), 0.0);
+    // One that fails now and then goes on being known for it.
+    let mut known = Evidence::default();
+    for _ in 0..20 {
+        note(&mut known, Signal::Served, 19);
+        note(&mut known, Signal::Failed, 1);
+    }
+    assert!((4.0..6.0).contains(&failures(&known)), "{}", failures(&known));
+}
+
+#[test]
+fn who_would_be_first_but_for_its_failures_is_promising() {
+    let (slow, quick) = (evidence(50, 2_000.0, 0, None), evidence(30, 1_000.0, 20, None));
+    let promising = |known: &[(ProviderName, &Evidence)]| -> Vec<bool> {
+        assess(known, &rules(), at(0)).iter().map(|it| it.promising).collect()
+    };
+    assert_eq!(ranked(&[(Fal, &quick), (Bfl, &slow)]), [Bfl, Fal]);
+    assert_eq!(promising(&[(Fal, &quick), (Bfl, &slow)]), [true, false]);
+    let slower = evidence(30, 3_000.0, 20, None);
+    assert_eq!(promising(&[(Fal, &slower), (Bfl, &slow)]), [false, false]);
+    assert_eq!(promising(&[(Fal, &slow), (Bfl, &slow)]), [false, false]);
+}
+
+#[test]
 fn percentiles_are_those_of_the_log_normal_times_that_were_seen() {
     let mut known = Evidence::default();
     for index in 0_u32..90 {
