@@ -15,7 +15,7 @@ const USER: &str = "INSERT INTO users (id, email, name, operator, created_at)
      SELECT $1, $2, $3, 0, created_at FROM accounts LIMIT 1";
 const SESSION: &str =
     "INSERT INTO sessions (user_id, id, token_hash, created_at, last_seen_at, expires_at)
-     SELECT $1, $2, $3, strftime('%FT%R:%fZ'), strftime('%FT%R:%fZ'), strftime('%FT%R:%fZ', '+1 day')";
+     SELECT $1, $2, $3, strftime('%FT%R:%fZ', 'now'), strftime('%FT%R:%fZ', 'now'), strftime('%FT%R:%fZ', 'now', '+1 day')";
 const OWN: &str = "UPDATE accounts SET primary_owner_id = $2 WHERE id = $1";
 const NAME: &str = "UPDATE accounts SET name = $2, slug = $3 WHERE id = $1";
 const JOIN: &str = "INSERT INTO members (account_id, user_id, role, joined_at)
