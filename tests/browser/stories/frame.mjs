@@ -102,7 +102,7 @@ story("selected rows are copied and exported, and spreadsheets run nothing of th
   await page.getByRole("button", { name: "Actions", exact: true }).click();
   await page.getByRole("button", { name: "Copy as CSV" }).click();
   await toast(page, "Select rows first");
-  await page.getByLabel("one").check();
+  await page.getByLabel("one", { exact: true }).check();
   assert.ok(await page.getByLabel("Select all").evaluate((box) => box.indeterminate));
   await page.getByRole("button", { name: "Actions (1)" }).waitFor();
   await page.getByLabel("Select all").check();
