@@ -87,6 +87,15 @@ macro_rules! on {
 }
 pub(crate) use on;
 
+/// Runs the same body, which writes, in its turn.
+macro_rules! in_turn {
+    ($db:expr, $pool:ident => $body:expr) => {{
+        let _turn = $db.turn().await;
+        $crate::store::on!($db, $pool => $body)
+    }};
+}
+pub(crate) use in_turn;
+
 /// How long a statement waits for another process's write (SQLite has one writer at a time;
 /// an operator's command and the server take turns, and within the server `turns` sees to that).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

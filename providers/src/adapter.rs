@@ -34,8 +34,11 @@ pub struct Adapter {
     pub settings: &'static [(&'static str, SettingKind)],
     /// Whether it has jobs that are asked for.
     pub polls: bool,
-    pub(crate) make: fn(&Shared, &Settings) -> Result<Arc<dyn Provider>, InvalidSettings>,
+    pub(crate) make: Make,
 }
+
+/// Makes the adapter from what all share and from its own settings.
+type Make = fn(&Shared, &Settings) -> Result<Arc<dyn Provider>, InvalidSettings>;
 
 /// What a setting of a provider holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -35,11 +35,13 @@ stack = [
 ]
 "#;
 /// What goes on at each provider in turn: a name, and the faults.
-const PHASES: [(&str, [(&str, f64, f64); 3]); 3] = [
+const PHASES: [(&str, Faults); 3] = [
     ("healthy", [("replicate", 0.02, 0.02), ("fal", 0.02, 0.02), ("cloudflare", 0.02, 0.02)]),
     ("first degraded", [("replicate", 0.6, 0.2), ("fal", 0.02, 0.02), ("cloudflare", 0.02, 0.02)]),
     ("best degraded", [("replicate", 0.02, 0.02), ("fal", 0.6, 0.2), ("cloudflare", 0.02, 0.02)]),
 ];
+/// Providers, each with the share of its jobs that fail and what its times are multiplied by.
+type Faults = [(&'static str, f64, f64); 3];
 /// No request takes longer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 

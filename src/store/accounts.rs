@@ -17,7 +17,9 @@ use crate::store::ledger::{EntryRow, KeyOfGrant};
 use crate::store::rowset::{AccountKey, Id, Kind, SetStatement, Time};
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
-use crate::store::{BeginWrite, Store, alerts, database, is_unique_violation, keys, ledger, on};
+use crate::store::{
+    BeginWrite, Store, alerts, database, in_turn, is_unique_violation, keys, ledger, on,
+};
 
 /// Writes a new account with its balance.
 static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -130,7 +132,7 @@ impl AccountStore for Store {
         id: AccountId,
         allowed: bool,
     ) -> Result<bool, StoreError> {
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let mut transaction = pool.begin_write().await.map_err(database)?;
             let update = sqlx::query(SET_FAILOVER_ON_MODERATION).bind(id.0).bind(allowed);
             let changed = update.execute(&mut *transaction).await.map_err(database)?;

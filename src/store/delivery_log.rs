@@ -24,7 +24,7 @@ use crate::store::webhooks::{
     DeliveryRow, INSERT_DELIVERIES, INSERT_TRIES, UPDATE_DELIVERIES, delivery_out, tried_out,
     try_out,
 };
-use crate::store::{Store, database, on};
+use crate::store::{Store, database, in_turn, on};
 
 /// Deliveries sent again in one transaction, so that none is long.
 const RESEND_PAGE: u32 = 500;
@@ -300,8 +300,7 @@ impl DeliveryLog for Store {
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        let _turn = self.db.turn().await;
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let query = sqlx::query(EXPIRE).bind(queued_before).bind(now).bind(i64::from(limit));
             query.execute(pool).await.map(|done| done.rows_affected())
         })

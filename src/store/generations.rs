@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use crate::store::rowset::{Id, KEY, Key, Kind, SetStatement, Time, rows};
 use crate::store::writer::Unit;
-use crate::store::{BeginWrite, Store, database, on};
+use crate::store::{BeginWrite, Store, database, in_turn, on};
 
 /// Reads generations by key.
 pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -286,8 +286,7 @@ impl GenerationStore for Store {
     }
 
     async fn adopt_any_account(&self, owner: NodeId) -> Result<u64, StoreError> {
-        let _turn = self.db.turn().await;
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let mut transaction = pool.begin_write().await.map_err(database)?;
             let adopted = sqlx::query(ADOPT).bind(owner.0).execute(&mut *transaction).await;
             let adopted = adopted.map_err(database)?.rows_affected();

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::store::rowset::{Id, KEY, Kind, SetStatement, Time};
 use crate::store::writer::Unit;
-use crate::store::{BeginWrite, Store, database, on};
+use crate::store::{BeginWrite, Store, database, in_turn, on};
 
 const KEY_COLUMNS: [(&str, Kind); 3] =
     [("account_id", Kind::Id), ("route", Kind::Text), ("key", Kind::Text)];
@@ -111,8 +111,7 @@ impl IdempotencyStore for Store {
         now: DateTime<Utc>,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        let _turn = self.db.turn().await;
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let mut transaction = pool.begin_write().await.map_err(database)?;
             let query = sqlx::query(FORGET_EXPIRED).bind(now).bind(i64::from(limit));
             let done = query.execute(&mut *transaction).await.map_err(database)?;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::secrets::PurposeKey;
 use crate::store::rowset::{Id, Kind, SetStatement, Time};
 use crate::store::transaction::WriteTransaction;
-use crate::store::{Store, database, on};
+use crate::store::{Store, database, in_turn, on};
 
 /// Characters of an error that are kept.
 const ERROR_MAX: usize = 500;
@@ -93,7 +93,7 @@ impl MailStore for Store {
         now: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Result<Option<QueuedMail>, StoreError> {
-        let row: Option<MailRow> = on!(&self.db, pool => {
+        let row: Option<MailRow> = in_turn!(&self.db, pool => {
             sqlx::query_as(TAKE).bind(now).bind(until).fetch_optional(pool).await
         })
         .map_err(database)?;
@@ -111,14 +111,14 @@ impl MailStore for Store {
             MailOutcome::Sent => ("sent", None),
             MailOutcome::Failed { error } => ("failed", Some(short(error))),
             MailOutcome::Again { at, error } => {
-                return on!(&self.db, pool => {
+                return in_turn!(&self.db, pool => {
                     let query = sqlx::query(AGAIN).bind(id.0).bind(at).bind(short(error));
                     query.execute(pool).await.map(|_| ())
                 })
                 .map_err(database);
             }
         };
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let query = sqlx::query(FINISH).bind(id.0).bind(status).bind(at).bind(&error);
             query.execute(pool).await.map(|_| ())
         })
@@ -126,7 +126,7 @@ impl MailStore for Store {
     }
 
     async fn forget_mails(&self, finished_before: DateTime<Utc>) -> Result<u64, StoreError> {
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let query = sqlx::query(FORGET).bind(finished_before);
             query.execute(pool).await.map(|done| done.rows_affected())
         })
@@ -165,7 +165,7 @@ impl Store {
         for (id, sealed) in rows {
             let mail = open(&self.mail_key, id, &sealed)?;
             let sealed = seal(&self.mail_key, MailId(id), &mail);
-            resealed += on!(&self.db, pool => {
+            resealed += in_turn!(&self.db, pool => {
                 let query = sqlx::query(RESEAL).bind(id).bind(&sealed);
                 query.execute(pool).await.map(|done| done.rows_affected())
             })

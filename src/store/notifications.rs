@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::store::rowset::{AccountKey, Id, Kind, SetStatement, Time};
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
-use crate::store::{Store, activities, alerts, database, on};
+use crate::store::{Store, activities, alerts, database, in_turn, on};
 
 /// Writes new notifications.
 pub(crate) static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -88,7 +88,7 @@ impl NotificationStore for Store {
         only: Option<NotificationId>,
         at: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let query = sqlx::query(READ).bind(account_id.0).bind(only.map(|id| id.0)).bind(at);
             query.execute(pool).await.map(|done| done.rows_affected())
         })
@@ -100,7 +100,7 @@ impl NotificationStore for Store {
         account_id: AccountId,
         id: NotificationId,
     ) -> Result<bool, StoreError> {
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let query = sqlx::query(DISMISS).bind(account_id.0).bind(id.0);
             query.execute(pool).await.map(|done| done.rows_affected() > 0)
         })

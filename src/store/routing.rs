@@ -13,7 +13,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::store::generations::outcome;
-use crate::store::{BeginWrite, Store, database, on};
+use crate::store::{BeginWrite, Store, database, in_turn, on};
 
 /// Nothing runs longer: the settings allow no more.
 const LIFE_MAX: TimeDelta = TimeDelta::days(1);
@@ -102,7 +102,7 @@ impl RoutingStore for Store {
 
     async fn save_routing(&self, region: &str, snapshot: Snapshot) -> Result<(), StoreError> {
         let taken_at = snapshot.taken_at;
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let mut transaction = pool.begin_write().await.map_err(database)?;
             sqlx::query(SAVE)
                 .bind(region)

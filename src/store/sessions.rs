@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::store::rowset::{Id, Kind, SetStatement, Time};
 use crate::store::transaction::WriteTransaction;
 use crate::store::users::{UserRow, user_columns};
-use crate::store::{Store, activities, database, on};
+use crate::store::{Store, activities, database, in_turn, on};
 
 static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
@@ -111,7 +111,7 @@ impl SessionStore for Store {
         id: SessionId,
         at: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let query = sqlx::query(TOUCH).bind(user_id.0).bind(id.0).bind(at);
             query.execute(pool).await.map(|_| ())
         })
@@ -131,7 +131,7 @@ impl SessionStore for Store {
     }
 
     async fn end_session(&self, user_id: UserId, id: SessionId) -> Result<bool, StoreError> {
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let query = sqlx::query(END).bind(user_id.0).bind(id.0);
             query.execute(pool).await.map(|done| done.rows_affected() > 0)
         })
@@ -144,7 +144,7 @@ impl SessionStore for Store {
         keep: Option<SessionId>,
     ) -> Result<u64, StoreError> {
         let keep = keep.map_or(Uuid::nil(), |id| id.0);
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let query = sqlx::query(END_OTHERS).bind(user_id.0).bind(keep);
             query.execute(pool).await.map(|done| done.rows_affected())
         })
@@ -156,7 +156,7 @@ impl SessionStore for Store {
         now: DateTime<Utc>,
         unused_since: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let query = sqlx::query(FORGET).bind(now).bind(unused_since);
             query.execute(pool).await.map(|done| done.rows_affected())
         })

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::store::rowset::{Id, Kind, SetStatement, Time};
 use crate::store::transaction::WriteTransaction;
-use crate::store::{Store, database, on};
+use crate::store::{Store, database, in_turn, on};
 
 static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
@@ -143,7 +143,7 @@ impl TokenStore for Store {
         now: DateTime<Utc>,
     ) -> Result<Option<(TokenId, String)>, StoreError> {
         let account_id = purpose.account_id().map(|id| id.0);
-        let row: Option<(Uuid, String)> = on!(&self.db, pool => {
+        let row: Option<(Uuid, String)> = in_turn!(&self.db, pool => {
             let query = sqlx::query_as(TRY).bind(user_id.0).bind(purpose.as_str());
             query.bind(account_id).bind(now).fetch_optional(pool).await
         })
@@ -152,7 +152,7 @@ impl TokenStore for Store {
     }
 
     async fn forget_tokens_any_user(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        on!(&self.db, pool => {
+        in_turn!(&self.db, pool => {
             let query = sqlx::query(FORGET).bind(now);
             query.execute(pool).await.map(|done| done.rows_affected())
         })

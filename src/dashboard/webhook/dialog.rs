@@ -165,7 +165,7 @@ impl RangeIn {
     pub(super) fn read(&self) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let time = |text: &str| {
             let read = |form: &&str| NaiveDateTime::parse_from_str(text, form).ok();
-            TYPED_TIME.iter().find_map(|form| read(form)).map(|time| time.and_utc())
+            TYPED_TIME.iter().find_map(read).map(|time| time.and_utc())
         };
         time(&self.from).zip(time(&self.until))
     }
