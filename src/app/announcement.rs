@@ -28,6 +28,7 @@ impl Running {
         let providers: Vec<&str> = self.providers.iter().map(|name| name.as_str()).collect();
         let ready = json!({
             "url": self.url,
+            "listen_url": format!("http://{}", self.address),
             "operator_url": self.operator_url(),
             "providers": providers,
             "emulator_url": self.emulator_url(),

@@ -60,7 +60,7 @@ pub(super) fn start(
     settings.secret = Some(secret);
     settings.jobs_dir = Some(config.storage.data_dir.join(JOBS_DIR));
     let running = emulator::start(settings, Arc::clone(clock)).context("the emulator")?;
-    tracing::warn!(
+    tracing::info!(
         address = %running.address,
         "no provider has a credential: the emulator stands in for all of them, outputs are drawn, \
          nobody bills anything"

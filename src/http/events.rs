@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
-use actix_web::web::{Bytes, Data, Path, Query};
+use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use actors::account::Plan;
 use actors::attempt::Attempt;
@@ -22,9 +22,9 @@ use actors::watchers::{Wake, Watcher};
 use actors::webhook::EventName;
 use chrono::{DateTime, Utc};
 use futures_util::stream;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use url::form_urlencoded;
 
 use super::AppState;
 use super::envelope::timestamp;
@@ -131,10 +131,10 @@ pub(super) async fn watch_generation(
     caller: Authorized<GenerationRead>,
     state: Data<AppState>,
     id: Path<String>,
-    asked: Option<Query<EventsIn>>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (account_id, id) = (caller.key.account_id, read_id(&state, &id));
+    let with_attempts = attempts(request.query_string())?;
     // Before the look, so that no change falls between the two.
     let watcher = state.watchers.watch(account_id, id);
     let found = state.generations.find(account_id, id).await?;
@@ -151,7 +151,7 @@ pub(super) async fn watch_generation(
         plan: caller.plan,
         id,
         sent,
-        attempts: asked.is_some_and(|asked| asked.attempts).then(Vec::new),
+        attempts: with_attempts.then(Vec::new),
         first: Some(generation),
         over: false,
         beat_at: Instant::now() + state.streams.limits.heartbeat,
@@ -165,11 +165,19 @@ pub(super) async fn watch_generation(
         .streaming(stream::unfold(events, Events::next)))
 }
 
-/// What cannot be read is ignored.
-#[derive(Debug, Deserialize)]
-pub(super) struct EventsIn {
-    #[serde(default)]
-    attempts: bool,
+/// Whether attempts are asked for.
+///
+/// # Errors
+/// BSE2001 for what is neither true nor false, or given twice.
+fn attempts(query: &str) -> Result<bool, ApiError> {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let mut given = parameters.by_ref().filter(|(name, _)| name == "attempts");
+    let refused = || ApiError::field(ErrorCode::InvalidInput, "attempts", "Must be true or false.");
+    match (given.next(), given.next()) {
+        (None, _) => Ok(false),
+        (Some((_, text)), None) => text.parse().map_err(|_| refused()),
+        (Some(_), Some(_)) => Err(refused()),
+    }
 }
 
 /// What a client that comes back has heard last; nothing, when it is no id of ours.

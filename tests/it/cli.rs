@@ -166,10 +166,10 @@ async fn every_command_prints_one_document_with_its_fields(backend: Backend) {
             "created_at",
             "completed_at",
             "outputs",
-            "files_removed_at",
             "attempts",
         ],
     );
+    assert_eq!(shown["files_removed_at"], Value::Null);
     assert_eq!(shown["generation_status"], "succeeded");
     assert_eq!(shown["attempts"][0]["outcome"], "used");
     assert_eq!(members(&everywhere(&app, &["audit"])), ["ok", "findings", "checked"]);

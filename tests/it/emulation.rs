@@ -101,7 +101,9 @@ const WAYS: [(&str, &str, Option<u32>); 4] = [
 
 async fn jobs_of_the_emulator_survive_being_killed(backend: Backend) {
     let quick = Quick::scaled(1.0);
-    let settings = [quick.setting(), ("generation.poll_max_ms", "500")];
+    // With an address to be called at they make jobs, and are polled, since nobody is there.
+    let nowhere = ("server.public_url", "http://127.0.0.1:9");
+    let settings = [quick.setting(), nowhere, ("generation.poll_max_ms", "500")];
     let mut app = TestApp::start_with(backend, &settings).await;
     let mut ids = Vec::new();
     for (model, provider, seconds) in WAYS {
@@ -110,8 +112,9 @@ async fn jobs_of_the_emulator_survive_being_killed(backend: Backend) {
             fields["generation_duration"] = json!(seconds);
         }
         let made = app.generate(model, fields).await;
-        assert_eq!(made.data()["generation_status"], "processing", "{}", made.body);
-        ids.push(made.generation_id());
+        let id = made.generation_id();
+        assert_eq!(app.record(&id).await["generation_status"], "processing");
+        ids.push(id);
     }
     let before = app.emulator_url.clone();
     app.kill();

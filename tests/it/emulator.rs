@@ -106,7 +106,12 @@ impl Emulator {
         settings.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let settings: Vec<(&str, &str)> =
             settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        TestApp::start_with(Backend::Sqlite, &settings).await
+        let app = TestApp::start_with(Backend::Sqlite, &settings).await;
+        // Films cost more than the first account is given.
+        let line =
+            ["credit", "add", "--account", &app.account_id, "--amount", "100", "--key", "films"];
+        app.cli(&[&line[..], &["--description", "For films"]].concat());
+        app
     }
 
     /// What it was asked: method and path of each request to a provider.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::emulation::Quick;
 use crate::on_both;
 use crate::support::app::TestApp;
 use crate::support::database::Backend;
@@ -62,7 +63,8 @@ async fn the_documented_figures_are_answered_for_the_balance_of_the_account(back
 }
 
 async fn what_was_estimated_is_what_is_reserved_and_charged(backend: Backend) {
-    let app = TestApp::start(backend).await;
+    let quick = Quick::new();
+    let app = TestApp::start_with(backend, &[quick.setting()]).await;
     let (account, key) = app.account("100");
     for (kind, model, query, body) in [
         ("image", "bfl/flux-schnell", "", json!({})),

@@ -38,7 +38,10 @@ async fn attempts_are_held_against_providers_over_a_restart(backend: Backend) {
     for provider in ["sandbox_inline", "sandbox_polling", "sandbox_webhook"] {
         assert_eq!(counts(&app, provider).await, ("unknown".to_owned(), 0, 0, 0));
     }
-    let refuse = json!({ "generation_sandbox_fail_providers": ["sandbox_polling"] });
+    let refuse = json!({
+        "generation_provider_order": "sandbox_polling, sandbox_webhook",
+        "generation_sandbox_fail_providers": ["sandbox_polling"],
+    });
     for _ in 0..10 {
         let id = app.generate("sandbox/failover", refuse.clone()).await.generation_id();
         assert_eq!(app.wait_for_end(&id).await["generation_status"], "succeeded");

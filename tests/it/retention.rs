@@ -54,7 +54,7 @@ async fn files_go_then_the_record_and_the_ledger_stays(backend: Backend) {
     assert_eq!(list.data()["generations"][0]["generation_id"], running);
     assert_eq!(app.movements(&app.account_id, &id), ["reserve", "charge"]);
     let usage = app.ask(app.get("/v1/usage?days=1")).await;
-    assert_eq!(usage.data()["generations"]["total"], 3, "{}", usage.body);
+    assert_eq!(usage.data()["usage_total_generations"], 3, "{}", usage.body);
     let closed = "SELECT COUNT(*) FROM webhook_deliveries WHERE status = 'delivered'";
     wait::until("the deliveries are gone", async || (app.count(closed).await == 0).then_some(()))
         .await;

@@ -79,13 +79,16 @@ impl Bucket {
         std::fs::read(self.folder().join(key)).unwrap()
     }
 
-    /// Takes the bucket away with everything in it.
+    /// Takes the bucket away with everything in it. In its place is a file, since the server would
+    /// make the directory again.
     pub fn remove(&self) {
         std::fs::remove_dir_all(self.folder()).unwrap();
+        std::fs::write(self.folder(), "").unwrap();
     }
 
     /// Puts an empty one there.
     pub fn make(&self) {
+        std::fs::remove_file(self.folder()).unwrap();
         std::fs::create_dir(self.folder()).unwrap();
     }
 }
