@@ -262,7 +262,7 @@ fn unstorable(error: object_store::Error) -> TakeOverError {
     match error {
         Error::NotFound { .. } | Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
             tracing::error!(%error, "the store of outputs refuses to take any");
-            TakeOverError::Refused("The output could not be stored.".to_owned())
+            TakeOverError::Unstorable("The output could not be stored.".to_owned())
         }
         error => TakeOverError::Store(failed(error)),
     }

@@ -29,13 +29,15 @@ pub enum FailureCode {
     GenerationFailed,
     /// The whole time allowed has passed.
     GenerationTimedOut,
-    /// The result could not be stored.
+    /// The result was no file that we take, or could not be fetched.
     OutputProcessingFailed,
+    /// Our own store did not take the result.
+    OutputNotStored,
 }
 
 impl FailureCode {
     /// Every code.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ContentPolicyViolation,
         Self::ProviderTimeout,
         Self::ProviderUnavailable,
@@ -48,9 +50,10 @@ impl FailureCode {
         Self::GenerationFailed,
         Self::GenerationTimedOut,
         Self::OutputProcessingFailed,
+        Self::OutputNotStored,
     ];
 
-    /// The text in tables, equal to the contract's error type.
+    /// The text in tables: the contract's error type, except where it has one for two of ours.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ContentPolicyViolation => "content_policy_violation",
@@ -65,6 +68,7 @@ impl FailureCode {
             Self::GenerationFailed => "generation_failed",
             Self::GenerationTimedOut => "generation_timed_out",
             Self::OutputProcessingFailed => "output_processing_failed",
+            Self::OutputNotStored => "output_not_stored",
         }
     }
 
@@ -88,14 +92,17 @@ impl FailureCode {
             Self::AllProvidersFailed => "BSE4010",
             Self::GenerationFailed => "BSE5001",
             Self::GenerationTimedOut => "BSE5002",
-            Self::OutputProcessingFailed => "BSE5003",
+            Self::OutputProcessingFailed | Self::OutputNotStored => "BSE5003",
         }
     }
 
     /// Whether asking another provider cannot help: the input itself is at fault
-    /// (`spec/providers.md`, section 12).
+    /// (`spec/providers.md`, section 12), or we are, and would pay for one more result to lose.
     pub fn is_decisive(self) -> bool {
-        matches!(self, Self::ContentPolicyViolation | Self::ProviderRejectedRequest)
+        matches!(
+            self,
+            Self::ContentPolicyViolation | Self::ProviderRejectedRequest | Self::OutputNotStored
+        )
     }
 }
 

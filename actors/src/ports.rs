@@ -540,6 +540,9 @@ pub enum TakeOverError {
     /// It could not be fetched now.
     #[error("{0}")]
     Unavailable(String),
+    /// Our store does not take it, a moment later either.
+    #[error("{0}")]
+    Unstorable(String),
     /// It could not be stored now.
     #[error("the output could not be stored")]
     Store(#[from] StoreError),

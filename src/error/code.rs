@@ -202,7 +202,9 @@ impl ErrorCode {
             FailureCode::AllProvidersFailed => Self::AllProvidersFailed,
             FailureCode::GenerationFailed => Self::GenerationFailed,
             FailureCode::GenerationTimedOut => Self::GenerationTimedOut,
-            FailureCode::OutputProcessingFailed => Self::OutputProcessingFailed,
+            FailureCode::OutputProcessingFailed | FailureCode::OutputNotStored => {
+                Self::OutputProcessingFailed
+            }
         }
     }
 }

@@ -67,7 +67,7 @@ async fn a_signed_callback_brings_the_result_however_it_comes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callback_is_nothing_to_anybody_but_the_attempt_that_it_is_for() {
-    let (emulator, receiver) = (Emulator::instant(""), Receiver::start());
+    let (emulator, receiver) = (Emulator::quick(""), Receiver::start());
     let public_url = receiver.url.trim_end_matches("/hook").to_owned();
     let settings = [&NO_POLLS[..], &[("server.public_url", public_url.as_str())]].concat();
     let app = emulator.app(&settings).await;
@@ -134,7 +134,7 @@ async fn post(app: &TestApp, path: &str, call: &Received) -> Answer {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_whose_clock_is_an_hour_off_is_not_believed_and_polled() {
-    let emulator = Emulator::instant("clock_offset_seconds = 3600\n");
+    let emulator = Emulator::quick("clock_offset_seconds = 3600\n");
     let relay = Relay::start().await;
     let settings = [("server.public_url", relay.url.as_str()), ("generation.poll_max_ms", "500")];
     let app = emulator.app(&settings).await;

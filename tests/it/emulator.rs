@@ -65,6 +65,13 @@ impl Emulator {
         Self::start(&format!("{WATCHABLE}{settings}\n{}", each.concat()))
     }
 
+    /// One that takes its time, a little of it: no submit is answered with the end.
+    pub fn quick(settings: &str) -> Self {
+        let times = "queue_ms = 10000\nrun_ms = 5000\nfaults = { latency_scale = 0.01 }";
+        let each = PROVIDERS.map(|name| format!("[providers.{name}]\n{times}\n"));
+        Self::start(&format!("{WATCHABLE}{settings}\n{}", each.concat()))
+    }
+
     fn start(settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("emulator.toml");

@@ -99,7 +99,9 @@ impl Submitter {
         let response = request.send().await.map_err(|error| error.to_string())?;
         let status = response.status();
         let text = response.text().await.map_err(|error| error.to_string())?;
-        if status.is_success() { Ok(()) } else { Err(text) }
+        // Taken before a kill, and made after it.
+        let is_taken = status.is_success() || text.contains("idempotency_request_in_progress");
+        if is_taken { Ok(()) } else { Err(text) }
     }
 }
 

@@ -151,7 +151,9 @@ async fn a_page_in_place_of_a_picture_is_refunded(backend: Backend) {
     let app = provider.app(backend).await;
     let record = generate(&app).await;
     assert_eq!(record["generation_status"], "failed", "{record}");
-    assert_eq!(record["generation_error_code"], "BSE5003");
+    assert_eq!(record["generation_error_code"], "BSE4010");
+    let shown = app.show(record["generation_id"].as_str().unwrap());
+    assert_eq!(shown["attempts"][1]["error_code"], "BSE5003", "{shown}");
 }
 
 async fn refused_content_is_not_taken_to_another_provider(backend: Backend) {

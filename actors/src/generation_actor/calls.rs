@@ -424,6 +424,7 @@ async fn take_over(
         match timeout_at(limit, env.outputs.take_over(key, file, format)).await {
             Ok(Ok(bytes)) => return Ok(bytes),
             Ok(Err(TakeOverError::Refused(reason))) => return Err(unusable(&reason)),
+            Ok(Err(TakeOverError::Unstorable(reason))) => return Err(unstored(&reason)),
             Ok(Err(TakeOverError::Unavailable(reason))) => {
                 tracing::warn!(reason, "an output could not be fetched");
                 if Instant::now() + RETRY_MAX > until {
@@ -434,13 +435,17 @@ async fn take_over(
                 tracing::warn!(%error, "an output could not be stored");
                 store_until.get_or_insert_with(|| Instant::now() + STORE_PATIENCE);
             }
+            // The provider's answer to us may have been what took so long.
+            Err(_) if matches!(file, OutputFile::Url(_)) => {
+                return Err(unusable("The output was not taken over in time."));
+            }
             Err(_) => {
                 tracing::warn!("an output was not taken over in time");
                 store_until.get_or_insert_with(|| Instant::now() + STORE_PATIENCE);
             }
         }
         if store_until.is_some_and(|until| Instant::now() >= until) {
-            return Err(unusable("The output could not be stored."));
+            return Err(unstored("The output could not be stored."));
         }
         tokio::time::sleep(waits.next(env.ids.spread())).await;
     }
@@ -448,4 +453,8 @@ async fn take_over(
 
 fn unusable(message: &str) -> Failure {
     Failure::new(FailureCode::OutputProcessingFailed, message)
+}
+
+fn unstored(message: &str) -> Failure {
+    Failure::new(FailureCode::OutputNotStored, message)
 }

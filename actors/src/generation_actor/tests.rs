@@ -756,32 +756,30 @@ fn a_fenced_actor_lets_go() {
     });
 }
 
+/// No other provider is paid for what we could not store either.
 #[test]
 fn an_output_that_cannot_be_stored_is_refunded() {
     run(async {
-        let provider = inline();
-        provider.on_submit(Answer::Now(done()));
-        let world = World::start(&[&provider]).await;
+        let (first, second) = (inline(), polling());
+        first.on_submit(Answer::Now(done()));
+        let world = World::start(&[&first, &second]).await;
         world.outputs.failures.store(100, std::sync::atomic::Ordering::Relaxed);
         let generation = world.submit().await;
-        assert_eq!(failure_code(&generation), FailureCode::OutputProcessingFailed);
+        assert_eq!(failure_code(&generation), FailureCode::OutputNotStored);
+        assert_eq!(outcomes(&generation), ["failed"]);
     });
 }
 
 #[test]
-fn an_output_that_cannot_be_stored_is_made_by_another_provider() {
+fn an_output_that_is_no_file_of_ours_is_made_by_another_provider() {
     run(async {
         let (first, second) = (inline(), polling());
-        first.on_submit(Answer::Now(done()));
+        first.on_submit(Answer::Now(done_elsewhere()));
         second.on_submit(Answer::Now(done()));
         let world = World::start(&[&first, &second]).await;
-        world.outputs.failures.store(100, std::sync::atomic::Ordering::Relaxed);
-        let id = world.begin().await;
-        while world.store.generation(id).attempts().len() < 2 {
-            world.pass(SECOND).await;
-        }
-        world.outputs.failures.store(0, std::sync::atomic::Ordering::Relaxed);
-        let ended = world.ended(id).await;
+        let reason = TakeOverError::Refused("It is a page.".to_owned());
+        world.outputs.fetches.lock().unwrap().push_back(reason);
+        let ended = world.submit().await;
         assert_eq!(outcomes(&ended), ["failed", "used"]);
         assert_eq!(world.outputs.files.lock().unwrap().len(), 1);
         // It was not for want of a result.
@@ -889,7 +887,7 @@ fn an_output_store_that_hangs_does_not_hold_a_generation_for_ever() {
         *world.outputs.wait.lock().unwrap() = 10_000 * SECOND;
         let id = world.begin().await;
         let ended = world.ended(id).await;
-        assert_eq!(failure_code(&ended), FailureCode::OutputProcessingFailed);
+        assert_eq!(failure_code(&ended), FailureCode::OutputNotStored);
     });
 }
 

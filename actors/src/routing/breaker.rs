@@ -75,7 +75,8 @@ impl Signal {
                 | FailureCode::ProviderRejectedRequest
                 | FailureCode::AllProvidersFailed
                 | FailureCode::GenerationFailed
-                | FailureCode::OutputProcessingFailed => None,
+                | FailureCode::OutputProcessingFailed
+                | FailureCode::OutputNotStored => None,
             },
             // A late result was counted when its attempt had failed, or followed a cancel.
             AttemptOutcome::Pending

@@ -69,7 +69,7 @@ impl InputFiles for GuardedFiles {
 fn unfetched(error: TakeOverError) -> Error {
     match error {
         TakeOverError::Refused(_) => Error::Rejected("An input file cannot be fetched.".to_owned()),
-        TakeOverError::Unavailable(_) | TakeOverError::Store(_) => {
+        TakeOverError::Unavailable(_) | TakeOverError::Unstorable(_) | TakeOverError::Store(_) => {
             Error::Failed("An input file could not be fetched.".to_owned())
         }
     }
