@@ -34,6 +34,8 @@ enum End {
     Success,
     /// With one of these, at every provider.
     Failure(&'static [&'static str]),
+    /// As one that limits us; Cloudflare says that it has no room (code 3040).
+    Limited,
     /// The answer to the submit is lost. Where it was to be the result, that is the end; where
     /// there may be a job, nobody but the deadline can tell.
     Lost,
@@ -45,7 +47,7 @@ enum End {
 
 /// The faults of the emulator: what, of which requests, and what comes of it.
 const FAULTS: [(&str, &str, End); 22] = [
-    ("rate_limited", "all", End::Failure(&[RATE_LIMITED])),
+    ("rate_limited", "all", End::Limited),
     ("server_error", "all", End::Failure(&[UNAVAILABLE, PROVIDER_ERROR])),
     ("unauthorized", "all", End::Failure(&[UNAUTHORIZED])),
     ("out_of_credit", "all", End::Failure(&[OUT_OF_CREDIT])),
@@ -90,6 +92,8 @@ impl End {
         match self {
             Self::Success => &[],
             Self::Failure(codes) => codes,
+            Self::Limited if provider == "cloudflare" => &[UNAVAILABLE],
+            Self::Limited => &[RATE_LIMITED],
             Self::Lost if inline => &[UNAVAILABLE],
             Self::Lost => &[TIMED_OUT],
             Self::UnseenUnlessInline if inline || waited_for => &[],
