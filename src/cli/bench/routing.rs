@@ -45,7 +45,7 @@ pub struct RoutingArgs {
     /// Requests of each side in each phase
     #[arg(long, default_value_t = 150, value_parser = clap::value_parser!(u32).range(10..=100_000))]
     requests: u32,
-    /// Repeats the faults of a run
+    /// Repeats the faults of a run; which provider is tried first is still left to chance
     #[arg(long, default_value_t = 7)]
     seed: u64,
 }
@@ -109,6 +109,7 @@ fn settings(
             Provider::Fal => {
                 let keys = format!("http://{emulator}/fal/rest/.well-known/jwks.json");
                 writeln!(text, "keys_url = \"{keys}\"")?;
+                writeln!(text, "run_url = \"http://{emulator}/fal/run\"")?;
             }
             _ => {}
         }
