@@ -22,6 +22,7 @@ mod listing;
 mod live;
 mod logs;
 mod members;
+mod metrics;
 mod models;
 mod nav;
 mod notifications;
@@ -189,6 +190,8 @@ fn own(config: &mut ServiceConfig) {
 /// What happened in a workspace.
 fn insight(config: &mut ServiceConfig) {
     config
+        .route("/home/{slug}", get().to(metrics::show))
+        .route("/home/{slug}/live", get().to(metrics::watch))
         .route("/home/{slug}/generations", get().to(generations::list))
         .route("/home/{slug}/generations/live", get().to(generations::watch))
         .route("/home/{slug}/generations.{format}", get().to(generations::download))

@@ -41,7 +41,7 @@ pub(crate) static ADD: LazyLock<SetStatement> = LazyLock::new(|| {
 
 /// `$3` is the length of the text of an hour or a day.
 const LIST: &str = "SELECT
-         CASE WHEN what IN ({over_time}) THEN substr(at, 1, $3) ELSE '' END AS span,
+         CASE WHEN what IN (''{over_time}) THEN substr(at, 1, $3) ELSE '' END AS span,
          what, name,
          CAST(SUM(times) AS BIGINT) AS times,
          CAST(SUM(total) AS BIGINT) AS total
@@ -95,8 +95,8 @@ impl TallyStore for Store {
         grain: Grain,
         over_time: &[What],
     ) -> Result<Vec<CountedTally>, StoreError> {
-        let kinds: Vec<String> = over_time.iter().map(|it| format!("'{}'", it.as_str())).collect();
-        let list = LIST.replace("{over_time}", &kinds.join(", "));
+        let kinds: String = over_time.iter().map(|it| format!(", '{}'", it.as_str())).collect();
+        let list = LIST.replace("{over_time}", &kinds);
         let length = match grain {
             Grain::Hour => 13,
             Grain::Day => 10,
