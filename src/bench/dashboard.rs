@@ -22,6 +22,7 @@ use actors::id::{AccountId, ActivityId, GenerationId, SessionId, UserId};
 use actors::logged_request::LoggedRequest;
 use actors::money::Credits;
 use actors::ports::people::{NewPerson, SessionStore, UserStore};
+use actors::ports::tallies::TallyStore;
 use actors::ports::{GenerationStore, Grant, RequestLogStore};
 use actors::spending::Month;
 use actors::user::{Email, Session, User};
@@ -43,6 +44,8 @@ use crate::secrets::token_hash;
 const TOGETHER: u32 = 256;
 /// Over how many days they are spread.
 const DAYS: i64 = 89;
+/// Rows whose days are put together at once.
+const COMPACTED: u32 = 10_000;
 /// What the browser holds.
 const TOKEN: &str = "a-browser-of-the-bench";
 const MODELS: [&str; 4] =
@@ -113,6 +116,8 @@ pub async fn fill(context: &Context, generations: u32) -> anyhow::Result<Past> {
         });
         context.store.log_requests(requests.collect()).await?;
     }
+    // As the keeper would have done meanwhile.
+    while context.store.compact_tallies_any_account(now.date_naive(), COMPACTED).await? > 0 {}
     let mut pages: Vec<String> =
         ["", "?range=24h", "?range=90d", "/generations", "/generations?status=failed"]
             .map(|page| format!("/home/personal{page}"))

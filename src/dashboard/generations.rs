@@ -145,9 +145,6 @@ pub(super) async fn download(
 }
 
 async fn version(dashboard: &Dashboard, workspace: &Workspace) -> Result<String, PageError> {
-    let (all, any) = (Window::default(), GenerationFilter::default());
     let store = &dashboard.context.store;
-    let newest = store.search_generations(workspace.account.id, &all, &any, PAGE).await?;
-    let shown = newest.rows.iter().map(|it| (it.id, it.status().as_str(), it.attempts().len()));
-    Ok(live::version(shown.collect::<Vec<_>>()))
+    Ok(live::version(store.newest_generations(workspace.account.id, PAGE).await?))
 }

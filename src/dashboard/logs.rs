@@ -25,7 +25,7 @@ use crate::auth::session::Workspace;
 use crate::error::page::PageError;
 
 /// Rows of a page.
-const PAGE: u32 = 100;
+const PAGE: u32 = 50;
 /// Keys that can be chosen, the newest.
 pub(super) const KEYS_MAX: usize = 100;
 const COLUMNS: [Column; 9] = [

@@ -71,6 +71,9 @@ const GENERATIONS: Paging = Paging {
          AND ($8 IS NULL OR logged.api_key_id = $8)",
 };
 
+const NEWEST: &str = "SELECT id, status FROM generations
+     WHERE account_id = $1 ORDER BY id DESC LIMIT $2";
+
 /// Each half has an index of its own.
 const ENTRIES: &str = "SELECT * FROM (
          SELECT * FROM ledger_entries
@@ -162,6 +165,19 @@ impl LogStore for Store {
             rows.reverse();
         }
         Ok(Page { rows, next: page.next })
+    }
+
+    async fn newest_generations(
+        &self,
+        account_id: AccountId,
+        limit: u32,
+    ) -> Result<Vec<(GenerationId, String)>, StoreError> {
+        let rows: Vec<(Uuid, String)> = on!(&self.db, pool => {
+            let query = sqlx::query_as(NEWEST).bind(account_id.0).bind(i64::from(limit));
+            query.fetch_all(pool).await
+        })
+        .map_err(database)?;
+        Ok(rows.into_iter().map(|(id, status)| (GenerationId(id), status)).collect())
     }
 
     async fn generation_entries(

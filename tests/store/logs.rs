@@ -162,6 +162,8 @@ async fn generations_are_found_by_state_model_and_id(test: TestStore) {
     assert_eq!(search(account, all(), any()).await, [failed.id, done.id, running.id]);
     let oldest = Window { oldest_first: true, ..all() };
     assert_eq!(search(account, oldest, any()).await, [running.id, done.id, failed.id]);
+    let newest = test.store.newest_generations(account, 2).await.unwrap();
+    assert_eq!(newest, [(failed.id, "failed".to_owned()), (done.id, "succeeded".to_owned())]);
     for (status, id) in [
         (Status::Processing, running.id),
         (Status::Succeeded, done.id),

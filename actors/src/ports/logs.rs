@@ -100,6 +100,13 @@ pub trait LogStore: Send + Sync {
         limit: u32,
     ) -> Result<Page<Generation>, StoreError>;
 
+    /// The newest generations and how each stands: what is another when a list of them is.
+    async fn newest_generations(
+        &self,
+        account_id: AccountId,
+        limit: u32,
+    ) -> Result<Vec<(GenerationId, String)>, StoreError>;
+
     /// The movements of credit of one generation, first to last.
     async fn generation_entries(
         &self,

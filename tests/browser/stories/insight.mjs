@@ -41,6 +41,7 @@ story("requests appear in the log while one looks, and are searched, selected an
   await fetch(`${URL_BASE}/v1/content/nothing`, { headers: { Authorization: `Bearer ${key}` } });
   const search = page.getByRole("searchbox", { name: "Search API requests" });
   await search.fill("log stories");
+  await page.waitForURL(/q=log/);
   const rows = page.locator("tbody tr");
   await rows.nth(1).waitFor();
   await inspect(page, "logs");
@@ -69,7 +70,7 @@ story("requests appear in the log while one looks, and are searched, selected an
 story("the audit log tells who did what, in a full view too", "ada", async (page, context) => {
   await makeKey(context, "activity stories");
   await page.goto(`${HOME}/activity?q=activity+stories`);
-  await page.getByRole("cell", { name: "api_key.created" }).waitFor();
+  await page.getByRole("cell", { name: "api_key.created", exact: true }).waitFor();
   await page.getByRole("rowheader", { name: "Ada Lovelace" }).first().waitFor();
   await inspect(page, "activity");
   await page.getByRole("link", { name: "Open full view" }).click();
