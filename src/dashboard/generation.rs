@@ -94,7 +94,11 @@ pub(super) async fn show(
         facts: Facts::of(&generation, &keys),
         outputs: Output::all(&generation, &dashboard.files, workspace.account.plan),
         request: request_fields(&generation),
-        attempts: generation.attempts().iter().map(AttemptRow::of).collect(),
+        attempts: generation
+            .attempts()
+            .iter()
+            .map(|it| AttemptRow::of(it, dashboard.engine.delivery(&generation, it)))
+            .collect(),
         entries: entries.iter().map(EntryRow::of).collect(),
         deliveries,
         may_manage,

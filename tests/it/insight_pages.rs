@@ -120,6 +120,7 @@ async fn a_generation_is_listed_with_all_that_is_known_of_it(backend: Backend) {
         "1. sandbox_polling",
         "2. sandbox_",
         "Failover",
+        "The result is asked for.",
         "Reserved",
         "Charged",
         "/files/",

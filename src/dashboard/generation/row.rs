@@ -10,7 +10,7 @@ use actors::ports::deliveries::LoggedDelivery;
 use actors::routing::choice::Source;
 use actors::webhook::DeliveryStatus;
 use chrono::{DateTime, TimeDelta, Utc};
-use providers::MediaKind;
+use providers::{DeliveryMode, MediaKind};
 use serde_json::Value;
 
 use crate::dashboard::generations::{duration, status_label, status_tone};
@@ -142,6 +142,8 @@ pub(super) struct AttemptRow {
     pub(super) raw_model: String,
     pub(super) label: &'static str,
     pub(super) tone: &'static str,
+    /// How its result comes.
+    pub(super) mode: &'static str,
     /// The class of its failure, and what was said.
     pub(super) failure: Option<(&'static str, String)>,
     pub(super) submitted_at: DateTime<Utc>,
@@ -156,7 +158,7 @@ pub(super) struct AttemptRow {
 }
 
 impl AttemptRow {
-    pub(super) fn of(attempt: &Attempt) -> Self {
+    pub(super) fn of(attempt: &Attempt, mode: DeliveryMode) -> Self {
         let (label, tone) = match &attempt.outcome {
             AttemptOutcome::Pending => ("Running", "info"),
             AttemptOutcome::Used { .. } => ("Used", "good"),
@@ -187,6 +189,11 @@ impl AttemptRow {
             raw_model: attempt.raw_model.clone(),
             label,
             tone,
+            mode: match mode {
+                DeliveryMode::Inline => "The result comes with the answer.",
+                DeliveryMode::Polling => "The result is asked for.",
+                DeliveryMode::Callback => "The result comes by callback.",
+            },
             failure,
             submitted_at: attempt.submitted_at,
             took: took.unwrap_or_default(),
