@@ -288,7 +288,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         clock: Arc::clone(&clock),
         ids,
         callbacks,
-        files,
+        files: files.clone(),
         outputs: Arc::clone(outputs.objects()),
         router: Arc::clone(&router),
         configured_providers,
@@ -322,6 +322,8 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         webhook_sender: Arc::new(
             WebhookClient::new(&config.webhooks).context("cannot make an HTTP client")?,
         ),
+        engine: system.engine().clone(),
+        files,
         url: url.clone(),
         live: live.clone(),
         policy: PagePolicy::with_media_from(&url)?,
@@ -348,6 +350,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             config.request_log.keep_max,
             Arc::clone(&clock),
         )),
+        actix_rt::spawn(keeping::compact_tallies(Arc::clone(&store), Arc::clone(&clock))),
         actix_rt::spawn(keep_routing(routing.clone(), Arc::clone(&store), config.routing.snapshot)),
         actix_rt::spawn(postman.run()),
         actix_rt::spawn(account_removal::run(

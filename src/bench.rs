@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod bare;
+pub mod dashboard;
 pub mod load;
 pub mod routing;
 pub mod webhooks;

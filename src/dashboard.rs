@@ -4,19 +4,25 @@
 //! handler extracts, calls one use case, and fills in a template of `templates/`. Every page
 //! works without scripts; those of `static/` make it quicker.
 
+mod activity;
 mod api_keys;
 mod assets;
 pub mod chart;
 mod entry;
 mod errors;
+mod export;
 mod flash;
 mod form;
 mod frame;
+mod generation;
+mod generations;
 mod home;
 mod layout;
 mod listing;
 mod live;
+mod logs;
 mod members;
+mod metrics;
 mod models;
 mod nav;
 mod notifications;
@@ -37,6 +43,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig, get, post};
+use actors::engine::Engine;
+use actors::file_urls::FileUrls;
 use actors::offering::Offering;
 use actors::ports::WebhookSender;
 use askama::Template;
@@ -75,6 +83,10 @@ pub struct Dashboard {
     pub offering: Arc<Offering>,
     /// Sends the test events of webhook endpoints.
     pub webhook_sender: Arc<dyn WebhookSender>,
+    /// Cancels and deletes generations.
+    pub engine: Engine,
+    /// Makes links to outputs.
+    pub files: FileUrls,
     /// Where the outside world reaches this server, without a slash at the end.
     pub url: String,
     /// The open streams of pages that change while one looks at them.
@@ -99,6 +111,7 @@ pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
             .route("/theme", post().to(theme::choose))
             .configure(entry)
             .configure(own)
+            .configure(insight)
             .route("/home/{slug}/api-keys", get().to(api_keys::list))
             .route("/home/{slug}/api-keys", post().to(api_keys::create))
             .route("/home/{slug}/api-keys/live", get().to(api_keys::watch))
@@ -172,6 +185,26 @@ fn own(config: &mut ServiceConfig) {
         .route("/home/settings/delete", post().to(profile::delete))
         .route("/home/teams", get().to(teams::show))
         .route("/home/teams", post().to(teams::create));
+}
+
+/// What happened in a workspace.
+fn insight(config: &mut ServiceConfig) {
+    config
+        .route("/home/{slug}", get().to(metrics::show))
+        .route("/home/{slug}/live", get().to(metrics::watch))
+        .route("/home/{slug}/generations", get().to(generations::list))
+        .route("/home/{slug}/generations/live", get().to(generations::watch))
+        .route("/home/{slug}/generations.{format}", get().to(generations::download))
+        .route("/home/{slug}/generations/{id}", get().to(generation::show))
+        .route("/home/{slug}/generations/{id}/live", get().to(generation::watch))
+        .route("/home/{slug}/generations/{id}/cancel", post().to(generation::cancel))
+        .route("/home/{slug}/generations/{id}/delete", post().to(generation::delete))
+        .route("/home/{slug}/logs", get().to(logs::list))
+        .route("/home/{slug}/logs/live", get().to(logs::watch))
+        .route("/home/{slug}/logs.{format}", get().to(logs::download))
+        .route("/home/{slug}/activity", get().to(activity::list))
+        .route("/home/{slug}/activity/live", get().to(activity::watch))
+        .route("/home/{slug}/activity.{format}", get().to(activity::download));
 }
 
 /// What is a team's.

@@ -17,7 +17,11 @@ export async function replaceRegion(id, href, signal) {
   if (!fresh || !old) return false;
   const selected = new Set([...old.querySelectorAll("[data-select]:checked")].map((box) => box.value));
   const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  const unfolded = [...old.querySelectorAll("details")].map((details) => details.open);
   old.replaceWith(fresh);
+  for (const [index, details] of fresh.querySelectorAll("details").entries()) {
+    details.open ||= unfolded[index] ?? false;
+  }
   for (const box of fresh.querySelectorAll("[data-select]")) box.checked = selected.has(box.value);
   localize(fresh);
   if (focused !== null) refocus(fresh, focused);

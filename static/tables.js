@@ -28,8 +28,13 @@ function addressOf(form) {
   return text ? `${form.getAttribute("action")}?${text}` : form.getAttribute("action");
 }
 
+/** The search that a field belongs to, wherever it stands. */
+function searched(field) {
+  return field.form?.matches("[data-search]") ? field.form : null;
+}
+
 document.addEventListener("input", (event) => {
-  const form = event.target.closest("[data-search]");
+  const form = searched(event.target);
   if (!form) return;
   clearTimeout(typing);
   typing = setTimeout(() => show(form.dataset.search, addressOf(form)), TYPING_MS);
@@ -37,7 +42,8 @@ document.addEventListener("input", (event) => {
 
 document.addEventListener("submit", (event) => {
   const form = event.target.closest("[data-search]");
-  if (!form) return;
+  // A file of everything that matches is not shown, but saved.
+  if (!form || event.submitter?.hasAttribute("formaction")) return;
   event.preventDefault();
   clearTimeout(typing);
   show(form.dataset.search, addressOf(form));

@@ -7,6 +7,10 @@ use chrono::{DateTime, Utc};
 
 use crate::id::{AccountId, ActivityId, ApiKeyId, EndpointId, UserId};
 
+/// The categories of what is written, in the order of their names.
+pub const CATEGORIES: [&str; 8] =
+    ["account", "api_key", "auth", "credit_alert", "domain", "invitation", "membership", "webhook"];
+
 /// Who did something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Actor {

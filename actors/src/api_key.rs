@@ -84,6 +84,12 @@ impl KeyStatus {
         }
     }
 
+    /// Reads that text.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Active, Self::Rotated, Self::Expired, Self::Revoked];
+        all.into_iter().find(|status| status.as_str() == text)
+    }
+
     /// Whether a key in this state authenticates.
     pub fn authenticates(self) -> bool {
         match self {

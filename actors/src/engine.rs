@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix::Addr;
 use providers::name::ProviderName;
 use providers::{
-    CallbackError, CallbackNews, CancelAnswer, Expected, Output, Progress, RawCallback,
+    CallbackError, CallbackNews, CancelAnswer, DeliveryMode, Expected, Output, Progress,
+    RawCallback,
 };
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -186,6 +187,11 @@ impl Engine {
             Ok(Cancellation { generation, provider_cancel_sent: answer.is_some() })
         });
         canceled.await.unwrap_or_else(|_| Err(CancelError::Store(stopped())))
+    }
+
+    /// How the result of an attempt comes, as this server is configured.
+    pub fn delivery(&self, generation: &Generation, attempt: &Attempt) -> DeliveryMode {
+        self.inner.env.delivery(generation, attempt)
     }
 
     /// Takes in what a provider called back with. Harmless when it is repeated, early, late

@@ -7,9 +7,12 @@ use chrono::{DateTime, Utc};
 use providers::clock::Clock;
 use providers::name::ProviderName;
 use providers::registry::Registry;
+use providers::{Capabilities, DeliveryMode};
 
+use crate::attempt::Attempt;
 use crate::catalogue::Catalogue;
-use crate::generation::NewAttempt;
+use crate::delivery_mode;
+use crate::generation::{Generation, NewAttempt};
 use crate::input::Input;
 use crate::lanes::Lanes;
 use crate::metrics::EngineMetrics;
@@ -57,6 +60,22 @@ pub struct Env {
 }
 
 impl Env {
+    /// What the provider of an attempt can do for its model.
+    pub(crate) fn capabilities(&self, generation: &Generation, attempt: &Attempt) -> Capabilities {
+        let deliveries = &[DeliveryMode::Polling];
+        let none = Capabilities { deliveries, cancel: false, look_up: false };
+        self.registry
+            .get(attempt.provider)
+            .map_or(none, |provider| provider.capabilities(&attempt.raw_model, generation.media))
+    }
+
+    /// How the result of an attempt is to come.
+    pub(crate) fn delivery(&self, generation: &Generation, attempt: &Attempt) -> DeliveryMode {
+        let offered = self.capabilities(generation, attempt).deliveries;
+        let reachable = self.callbacks.url(generation, attempt.number).is_some();
+        delivery_mode::choose(offered, generation.media, reachable)
+    }
+
     /// A submission to this provider, to be written down before it leaves. When the catalogue no
     /// longer has the model its name is empty, which the provider then refuses.
     pub(crate) fn new_attempt(

@@ -50,9 +50,13 @@ impl FileUrls {
 
     /// The URLs of a generation's outputs, in order; none when it has none that are kept.
     pub fn of(&self, generation: &Generation, plan: Plan) -> Vec<String> {
-        let Some(completed_at) = generation.completed_at() else { return Vec::new() };
-        let expires_at = completed_at + self.retention.files(plan);
+        let Some(expires_at) = self.expires_at(generation, plan) else { return Vec::new() };
         generation.kept_files().iter().map(|file| self.url(&file.key, expires_at)).collect()
+    }
+
+    /// Until when its outputs are kept, of one that has ended.
+    pub fn expires_at(&self, generation: &Generation, plan: Plan) -> Option<DateTime<Utc>> {
+        generation.completed_at().map(|completed_at| completed_at + self.retention.files(plan))
     }
 
     /// The URL of a stored file, good until then.

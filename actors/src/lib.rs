@@ -35,6 +35,7 @@ pub mod retry;
 pub mod router;
 pub mod routing;
 pub mod spending;
+pub mod tally;
 pub mod usage;
 pub mod user;
 pub mod webhook;

@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use crate::api_key::{ApiKey, KeyStatus};
-use crate::id::AccountId;
+use crate::id::{AccountId, ApiKeyId};
 
 /// One authenticated request (`spec/contract.md` 4.8): neither bodies, nor the key, nor the
 /// address itself.
@@ -40,6 +40,81 @@ pub struct LoggedRequest {
     pub at: DateTime<Utc>,
     /// How long the answer took.
     pub took: Duration,
+}
+
+/// How a request ended, by the first digit of its status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusClass {
+    /// 2xx.
+    Success,
+    /// 3xx: the client has it already.
+    Redirect,
+    /// 4xx.
+    ClientError,
+    /// 5xx.
+    ServerError,
+}
+
+impl StatusClass {
+    /// Every class.
+    pub const ALL: [Self; 4] =
+        [Self::Success, Self::Redirect, Self::ClientError, Self::ServerError];
+
+    /// The class of a status.
+    pub fn of(status: u16) -> Self {
+        match status {
+            ..300 => Self::Success,
+            300..400 => Self::Redirect,
+            400..500 => Self::ClientError,
+            500.. => Self::ServerError,
+        }
+    }
+
+    /// The text on pages, in addresses and in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "2xx",
+            Self::Redirect => "3xx",
+            Self::ClientError => "4xx",
+            Self::ServerError => "5xx",
+        }
+    }
+
+    /// Reads that text.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == text)
+    }
+}
+
+/// A request as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestLine {
+    /// Its id, in the order of time.
+    pub id: Uuid,
+    /// With which key.
+    pub key_id: ApiKeyId,
+    /// What the key was called.
+    pub key_name: String,
+    /// How the key begins.
+    pub key_prefix: String,
+    /// The status of the key at that time.
+    pub key_status: KeyStatus,
+    /// The HTTP method.
+    pub method: String,
+    /// The route.
+    pub endpoint: String,
+    /// Parameters of the query.
+    pub query: Option<String>,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// `BSE####`, when it is an error.
+    pub code: Option<String>,
+    /// Whether a stored answer was sent again.
+    pub replayed: bool,
+    /// A keyed hash of the client's address.
+    pub ip_hash: String,
+    /// When it came.
+    pub at: DateTime<Utc>,
 }
 
 /// What is counted together: requests of an account at an endpoint, on a day of UTC, that ended

@@ -4,10 +4,12 @@
 //! that are in flight together may share a commit; the caller sees none of that.
 
 pub mod deliveries;
+pub mod logs;
 pub mod mails;
 pub mod people;
 pub mod retention;
 pub mod routing;
+pub mod tallies;
 pub mod teams;
 
 use std::time::Duration;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actors::engine::Engine;
 use actors::engine::retention::Cleared;
+use actors::ports::tallies::TallyStore;
 use chrono::TimeDelta;
 use providers::clock::Clock;
 use tokio::time::sleep;
@@ -16,6 +17,11 @@ use crate::store::Store;
 
 /// How often requests that are too old are removed from the log.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// Charts of a day are drawn by the hour.
+const HOURS_KEPT: TimeDelta = TimeDelta::days(1);
+/// Rows whose days are put together at once, and the pause after them.
+const TALLY_ROWS: u32 = 1000;
+const TALLY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Removes what has been kept for as long as the plans say.
 pub(super) async fn clear(engine: Engine, store: Arc<Store>, config: RetentionConfig) {
@@ -51,6 +57,22 @@ pub(super) async fn remove_orphans(
                 tracing::warn!(%error, ?cause, "files of no generation were not all removed");
             }
         }
+    }
+}
+
+/// Puts hours together that nobody asks for any more.
+pub(super) async fn compact_tallies(store: Arc<Store>, clock: Arc<dyn Clock>) {
+    loop {
+        let before = (clock.now() - HOURS_KEPT).date_naive();
+        match store.compact_tallies_any_account(before, TALLY_ROWS).await {
+            Ok(1..) => {
+                sleep(TALLY_PAUSE).await;
+                continue;
+            }
+            Ok(0) => {}
+            Err(error) => tracing::warn!(%error, "hours were not put together to days"),
+        }
+        sleep(PRUNE_INTERVAL).await;
     }
 }
 

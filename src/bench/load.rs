@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+/// The longest wait for an answer.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
 /// A request, sent over and over.
 #[derive(Debug, Clone)]
 pub struct Load {
@@ -54,6 +57,27 @@ impl Load {
         Self { address, request: request.into_bytes() }
     }
 
+    /// A GET.
+    pub fn get(address: SocketAddr, path: &str, headers: &[&str]) -> Self {
+        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n");
+        Self { address, request: request.into_bytes() }
+    }
+
+    /// Sends once, and answers the body.
+    ///
+    /// # Errors
+    /// When there is none with status 200.
+    pub fn once(&self) -> anyhow::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(ANSWER_MAX))?;
+        stream.write_all(&self.request)?;
+        let mut buffer = Vec::new();
+        anyhow::ensure!(read_answer(&mut stream, &mut buffer)?, "the answer is another");
+        let head = buffer.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(0);
+        Ok(buffer.split_off(head + 4))
+    }
+
     /// Sends over `connections` for `time`.
     ///
     /// # Errors
@@ -82,7 +106,7 @@ impl Load {
     fn connection(&self, until: Instant) -> anyhow::Result<Sample> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.set_read_timeout(Some(ANSWER_MAX))?;
         let (mut sample, mut buffer) = (Sample::default(), Vec::with_capacity(4096));
         while Instant::now() < until {
             let sent = Instant::now();

@@ -1,5 +1,6 @@
 //! `babysea bench …`
 
+mod dashboard;
 mod routing;
 
 use std::path::Path;
@@ -69,6 +70,12 @@ pub enum BenchCommand {
     /// speed.
     #[command(after_help = "Example: babysea bench routing --requests 200 --seed 7")]
     Routing(routing::RoutingArgs),
+    /// Measure how quickly pages of a workspace with a long past are answered, and what they weigh
+    ///
+    /// The past is written first: by default 100,000 generations and as many logged requests. One
+    /// browser asks for one page after another, in turns with a bare handler.
+    #[command(after_help = "Example: babysea bench dashboard --generations 100000")]
+    Dashboard(dashboard::DashboardArgs),
 }
 
 /// How many.
@@ -117,6 +124,7 @@ pub fn run(config: &Config, command: &BenchCommand) -> anyhow::Result<Answer> {
             BenchCommand::Submit(arguments) => submit(&directory, arguments).await,
             BenchCommand::Auth(arguments) => auth(&directory, arguments.calls).await,
             BenchCommand::Webhooks(arguments) => webhooks(&directory, arguments).await,
+            BenchCommand::Dashboard(arguments) => dashboard::run(&directory, arguments).await,
             BenchCommand::Routing(arguments) => routing::run(&directory, arguments).await,
         }
     });

@@ -20,7 +20,7 @@ use self::row::Row;
 use super::flash::Flash;
 use super::form::Nothing;
 use super::layout::Layout;
-use super::listing::{Column, Empty, ListQuery, Listing, cut};
+use super::listing::{Column, Empty, Filters, ListQuery, Listing, cut};
 use super::nav::Area;
 use super::{Dashboard, live, page, redirect};
 use crate::auth::session::{CsrfForm, Workspace};
@@ -229,6 +229,7 @@ fn show(
             label: "API keys",
             path: path.clone(),
             query,
+            chosen: Filters::default(),
             filters: Vec::new(),
             columns: &COLUMNS,
             has_menu: true,

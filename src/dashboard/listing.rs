@@ -1,8 +1,11 @@
 //! A table with search, order and pages, all of it in the address: it can be sent to somebody,
 //! and works without scripts.
 
+use actors::ports::logs::Window;
+use chrono::{NaiveDate, NaiveTime};
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
+use uuid::Uuid;
 
 /// Characters of a search that are looked at.
 const SEARCH_MAX: usize = 200;
@@ -72,6 +75,80 @@ impl Column {
     }
 }
 
+/// What a table shows of all that there is, and who may take that along: what `tables::table` draws
+/// beside the search. Its values are part of the address, as the search is.
+#[derive(Debug, Default)]
+pub(super) struct Filters {
+    pub(super) controls: Vec<Control>,
+    /// Whether everything that matches can be had as a file: at the address of the table with
+    /// `.csv` or `.json`.
+    pub(super) exports_all: bool,
+}
+
+/// A field beside the search.
+#[derive(Debug)]
+pub(super) struct Control {
+    pub(super) name: &'static str,
+    pub(super) label: &'static str,
+    /// As it stands in the address; empty for everything.
+    pub(super) value: String,
+    pub(super) kind: ControlKind,
+}
+
+#[derive(Debug)]
+pub(super) enum ControlKind {
+    /// One of these: values and what they are called.
+    Choice(Vec<(String, String)>),
+    /// A day of UTC.
+    Day,
+}
+
+impl Control {
+    /// One of several, or all of them.
+    pub(super) fn choice(
+        name: &'static str,
+        label: &'static str,
+        value: &str,
+        choices: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        let kind = ControlKind::Choice(choices.into_iter().collect());
+        Self { name, label, value: value.to_owned(), kind }
+    }
+
+    /// The first and the last day.
+    pub(super) fn days(span: &Span) -> [Self; 2] {
+        [("from", "From", &span.from), ("until", "Until", &span.until)].map(
+            |(name, label, value)| {
+                let value = value.clone();
+                Self { name, label, value, kind: ControlKind::Day }
+            },
+        )
+    }
+}
+
+/// A time range as it stands in the address: days of UTC, of which both belong to it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Span {
+    from: String,
+    until: String,
+}
+
+impl Span {
+    /// The window of a page of a log; what is no day is no limit.
+    pub(super) fn window(&self, query: &ListQuery) -> Window {
+        let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
+        let day = |text: &str| text.parse::<NaiveDate>().ok();
+        Window {
+            after: Uuid::try_parse(&query.after).ok(),
+            oldest_first: query.order() == Some(("time", Order::Ascending)),
+            from: day(&self.from).map(midnight),
+            until: day(&self.until).and_then(|day| day.succ_opt()).map(midnight),
+            text: query.search(),
+        }
+    }
+}
+
 /// What is shown in place of no rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Empty {
@@ -99,6 +176,8 @@ pub(super) struct Listing {
     pub(super) query: ListQuery,
     /// Other parts of the query, which links keep.
     pub(super) filters: Vec<(&'static str, String)>,
+    /// What is chosen beside the search.
+    pub(super) chosen: Filters,
     pub(super) columns: &'static [Column],
     /// Whether rows end with a menu.
     pub(super) has_menu: bool,
@@ -129,7 +208,8 @@ impl Listing {
 
     /// What to show in place of no rows.
     pub(super) fn placeholder(&self) -> Empty {
-        if self.query.search().is_some() { NO_MATCH } else { self.empty }
+        let chosen = self.chosen.controls.iter().any(|control| !control.value.is_empty());
+        if chosen || self.query.search().is_some() { NO_MATCH } else { self.empty }
     }
 
     /// `aria-sort` of a column.
@@ -197,6 +277,9 @@ impl Listing {
         for (name, value) in &self.filters {
             text.append_pair(name, value);
         }
+        for control in self.chosen.controls.iter().filter(|control| !control.value.is_empty()) {
+            text.append_pair(control.name, &control.value);
+        }
         match text.finish() {
             empty if empty.is_empty() => self.path.clone(),
             query => format!("{}?{query}", self.path),
@@ -231,6 +314,7 @@ mod tests {
             label: "API keys",
             path: "/home/personal/api-keys".to_owned(),
             query,
+            chosen: Filters::default(),
             filters: vec![("kind", "a&b".to_owned())],
             columns: &COLUMNS,
             has_menu: true,
@@ -281,5 +365,21 @@ mod tests {
         assert_eq!(page("4"), (vec![5], None));
         assert_eq!(page("5"), (vec![], None));
         assert_eq!(page("gone"), (vec![1, 2], Some("2".to_owned())));
+    }
+
+    #[test]
+    fn what_is_chosen_is_kept_by_links_and_days_are_whole() {
+        let span = Span { from: "2026-03-01".to_owned(), until: "2026-03-01".to_owned() };
+        let mut list = listing(ListQuery { sort: "time".to_owned(), ..ListQuery::default() });
+        list.chosen.controls = Vec::from(Control::days(&span));
+        assert!(list.here().ends_with("&from=2026-03-01&until=2026-03-01"), "{}", list.here());
+        assert_eq!(list.placeholder().title, NO_MATCH.title);
+        let window = span.window(&list.query);
+        let at = |text: &str| text.parse().ok();
+        assert_eq!(window.from, at("2026-03-01T00:00:00Z"));
+        assert_eq!(window.until, at("2026-03-02T00:00:00Z"));
+        assert!(window.oldest_first);
+        let odd = Span { from: "yesterday".to_owned(), until: "9999999-01-01".to_owned() };
+        assert_eq!(odd.window(&ListQuery::default()), Window::default());
     }
 }

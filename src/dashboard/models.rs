@@ -13,7 +13,7 @@ use serde::Deserialize;
 use self::row::Row;
 use self::schema::Field;
 use super::layout::Layout;
-use super::listing::{Column, Empty, ListQuery, Listing, cut};
+use super::listing::{Column, Empty, Filters, ListQuery, Listing, cut};
 use super::nav::Area;
 use super::{Dashboard, page};
 use crate::auth::session::Workspace;
@@ -87,6 +87,7 @@ pub(super) async fn list(
             label: "Models",
             path: path.clone(),
             query,
+            chosen: Filters::default(),
             filters: kind.map(|kind| ("kind", kind.as_str().to_owned())).into_iter().collect(),
             columns: &COLUMNS,
             has_menu: false,

@@ -24,7 +24,7 @@ use self::dialog::{Asked, Dialog};
 use self::row::Row;
 use self::standing::Standing;
 use super::layout::Layout;
-use super::listing::{Column, Empty, ListQuery, Listing};
+use super::listing::{Column, Empty, Filters, ListQuery, Listing};
 use super::nav::Area;
 use super::webhooks::{COUNTED_MAX, RECENT};
 use super::{Dashboard, live, page};
@@ -179,6 +179,7 @@ impl Place {
                 label: "Webhook events",
                 path: path.clone(),
                 query,
+                chosen: Filters::default(),
                 filters: chosen.map(|it| ("status", it.as_str().to_owned())).into_iter().collect(),
                 columns: &COLUMNS,
                 has_menu: true,

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use self::form::{EndpointForm, Fields};
 use self::row::Row;
 use super::layout::Layout;
-use super::listing::{Column, Empty, ListQuery, Listing, cut};
+use super::listing::{Column, Empty, Filters, ListQuery, Listing, cut};
 use super::nav::Area;
 use super::{Dashboard, live, page};
 use crate::auth::session::{CsrfForm, Workspace};
@@ -111,7 +111,8 @@ pub(super) async fn create(
         url: form.url.trim().to_owned(),
         events: form.events.clone(),
     };
-    let dialog = match create_endpoint(&dashboard.context, new).await {
+    let context = dashboard.context.of(workspace.person.user.id);
+    let dialog = match create_endpoint(&context, new).await {
         Ok(endpoint) => Dialog::Created { secret: endpoint.secret.expose_secret().to_owned() },
         Err(error) => Dialog::Add(form.refused(error)?),
     };
@@ -148,6 +149,7 @@ async fn show(
             label: "Webhook endpoints",
             path: path.clone(),
             query,
+            chosen: Filters::default(),
             filters: Vec::new(),
             columns: &COLUMNS,
             has_menu: false,

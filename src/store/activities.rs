@@ -129,8 +129,8 @@ fn signed(by: By, deed: &Deed) -> Value {
 }
 
 #[derive(Debug, sqlx::FromRow)]
-struct ActivityRow {
-    id: Uuid,
+pub(crate) struct ActivityRow {
+    pub(crate) id: Uuid,
     actor: String,
     category: String,
     action: String,

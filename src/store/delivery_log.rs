@@ -324,7 +324,7 @@ fn filtered(statement: &str, filter: Option<LogFilter>) -> AssertSqlSafe<String>
 }
 
 /// What is looked for: an id as such, anything else as a part of a text.
-fn searched(text: Option<&str>) -> (Option<String>, Option<Uuid>) {
+pub(crate) fn searched(text: Option<&str>) -> (Option<String>, Option<Uuid>) {
     match text.map(|text| (text, Uuid::try_parse(text))) {
         None => (None, None),
         Some((_, Ok(id))) => (None, Some(id)),
@@ -447,7 +447,7 @@ struct ResentOut {
 }
 
 #[derive(Debug, sqlx::FromRow)]
-struct LoggedRow {
+pub(crate) struct LoggedRow {
     #[sqlx(flatten)]
     delivery: DeliveryRow,
     finished_at: Option<DateTime<Utc>>,

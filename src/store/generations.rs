@@ -338,7 +338,7 @@ impl Store {
         }
     }
 
-    async fn read(&self, keys: &[Key]) -> Result<Vec<Generation>, StoreError> {
+    pub(crate) async fn read(&self, keys: &[Key]) -> Result<Vec<Generation>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }

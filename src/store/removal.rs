@@ -69,10 +69,11 @@ static WAYS_IN: [LazyLock<SetStatement>; 6] = [
     delete_from!("webhook_endpoints"),
 ];
 
-static REST: [LazyLock<SetStatement>; 6] = [
+static REST: [LazyLock<SetStatement>; 7] = [
     delete_from!("idempotency_records"),
     delete_from!("attempts"),
     delete_from!("request_days"),
+    delete_from!("tallies"),
     delete_from!("activities"),
     delete_from!("notifications"),
     delete_from!("credit_alerts"),

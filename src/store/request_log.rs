@@ -7,6 +7,7 @@ use actors::account::Plan;
 use actors::id::AccountId;
 use actors::logged_request::{DayKey, LoggedRequest, RequestCounts, by_day};
 use actors::ports::{RequestLogStore, StoreError};
+use actors::tally;
 use actors::usage::{EndpointUsage, ProviderUsage, Usage, UsageWindow};
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -15,7 +16,7 @@ use serde::Serialize;
 
 use crate::store::rowset::{Id, Kind, SetStatement, Time};
 use crate::store::transaction::WriteTransaction;
-use crate::store::{Store, database, is_unique_violation, on};
+use crate::store::{Store, database, is_unique_violation, on, tallies};
 
 /// Writes requests whose key is still there.
 static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -106,6 +107,8 @@ impl RequestLogStore for Store {
             Err(error) => return Err(error),
         }
         transaction.write("request_days", &COUNT, &days).await?;
+        let counted = tally::of_requests(&requests);
+        transaction.write("tallies", &tallies::ADD, &tallies::tallies_out(&counted)).await?;
         transaction.commit().await
     }
 

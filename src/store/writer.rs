@@ -19,6 +19,7 @@ use actors::generation::{Generation, NewAttempt, NewGeneration};
 use actors::id::{AccountId, ApiKeyId, GenerationId, NodeId};
 use actors::idempotency::Conclusion;
 use actors::ports::{DeliveryListener, GenerationListener, IdSource, StoreError};
+use actors::tally;
 use actors::webhook::DeliveryPolicy;
 use tokio::sync::{mpsc, oneshot};
 
@@ -28,7 +29,7 @@ use crate::store::rowset::{AccountKey, Id, Key};
 use crate::store::transaction::{Write, WriteConnection, WriteTransaction};
 use crate::store::{
     Db, StoreMetrics, activities, alerts, endpoint_rows, generations, idempotency, is_contention,
-    ledger, mails, notifications, spendings, standings, webhooks,
+    ledger, mails, notifications, spendings, standings, tallies, webhooks,
 };
 
 /// How often a batch is begun that another transaction keeps being in the way of.
@@ -444,6 +445,8 @@ async fn save(
     let done: Vec<_> = changes.activities.iter().map(activities::activity_out).collect();
     let mailed: Vec<_> =
         changes.mails.iter().map(|mail| mails::owner_mail_out(mail, mail_key)).collect();
+    let counted = tally::of_changes(changes);
+    let counted = tallies::tallies_out(&counted);
     let writes = [
         Write::new(&generations::INSERT, &inserted),
         Write::new(&generations::UPDATE, &updated),
@@ -460,6 +463,7 @@ async fn save(
         Write::new(&notifications::INSERT, &told),
         Write::new(&alerts::UPSERT, &alerts),
         Write::new(&activities::INSERT, &done),
+        Write::new(&tallies::ADD, &counted),
         // Last: it may have ended in this very batch.
         Write::new(&generations::DELETE, &deleted),
     ];

@@ -25,6 +25,7 @@ mod health;
 mod idempotency;
 mod input;
 mod input_files;
+mod insight_pages;
 mod library;
 mod limits;
 mod moderation;

@@ -13,7 +13,6 @@ use providers::{
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::attempt::Attempt;
-use crate::delivery_mode;
 use crate::env::Env;
 use crate::failure::{Failure, FailureCode};
 use crate::generation::{Event, Status, StoredFile};
@@ -339,9 +338,7 @@ impl GenerationActor {
 
     /// How the result of an attempt is to come.
     pub(super) fn delivery(&self, attempt: &Attempt) -> DeliveryMode {
-        let offered = self.capabilities(attempt).deliveries;
-        let reachable = self.env.callbacks.url(&self.generation, attempt.number).is_some();
-        delivery_mode::choose(offered, self.generation.media, reachable)
+        self.env.delivery(&self.generation, attempt)
     }
 
     fn provider(&self, attempt: &Attempt) -> Option<Arc<dyn Provider>> {
@@ -349,11 +346,7 @@ impl GenerationActor {
     }
 
     pub(super) fn capabilities(&self, attempt: &Attempt) -> Capabilities {
-        let deliveries = &[DeliveryMode::Polling];
-        let none = Capabilities { deliveries, cancel: false, look_up: false };
-        self.env.registry.get(attempt.provider).map_or(none, |provider| {
-            provider.capabilities(&attempt.raw_model, self.generation.media)
-        })
+        self.env.capabilities(&self.generation, attempt)
     }
 
     fn request(&self, attempt: &Attempt) -> Request {

@@ -19,10 +19,12 @@ use crate::dashboard::webhooks::form::{EndpointForm, Fields};
 use crate::dashboard::{Dashboard, redirect};
 use crate::endpoint_admin;
 use crate::error::page::PageError;
-use crate::identity::IdentityError;
+use crate::identity::{Context, IdentityError};
 
 /// The endpoint that a form is about, of somebody who may change it.
 struct Subject {
+    /// In which it is this person who does it.
+    context: Context,
     account_id: AccountId,
     id: EndpointId,
     /// Where its page is.
@@ -30,11 +32,12 @@ struct Subject {
 }
 
 impl Subject {
-    fn of(workspace: &Workspace, id: &str) -> Result<Self, PageError> {
+    fn of(workspace: &Workspace, dashboard: &Dashboard, id: &str) -> Result<Self, PageError> {
         workspace.require(Permission::ManageWebhooks)?;
         let id = endpoint_id(id)?;
         let path = format!("{}/{id}", Area::Webhooks.path(&workspace.slug));
-        Ok(Self { account_id: workspace.account.id, id, path })
+        let context = dashboard.context.of(workspace.person.user.id);
+        Ok(Self { context, account_id: workspace.account.id, id, path })
     }
 
     /// Back to the page, which says how it went.
@@ -61,9 +64,9 @@ pub(in crate::dashboard) async fn enable(
     path: Path<(String, String)>,
     _form: CsrfForm<Nothing>,
 ) -> Result<HttpResponse, PageError> {
-    let subject = Subject::of(&workspace, &path.1)?;
+    let subject = Subject::of(&workspace, &dashboard, &path.1)?;
     let (account_id, id) = (subject.account_id, subject.id);
-    let done = endpoint_admin::enable(&dashboard.context, account_id, id, false).await;
+    let done = endpoint_admin::enable(&subject.context, account_id, id, false).await;
     subject.done(done, |()| "Endpoint enabled".to_owned())
 }
 
@@ -73,9 +76,9 @@ pub(in crate::dashboard) async fn disable(
     path: Path<(String, String)>,
     _form: CsrfForm<Nothing>,
 ) -> Result<HttpResponse, PageError> {
-    let subject = Subject::of(&workspace, &path.1)?;
+    let subject = Subject::of(&workspace, &dashboard, &path.1)?;
     let (account_id, id) = (subject.account_id, subject.id);
-    let done = endpoint_admin::disable(&dashboard.context, account_id, id).await;
+    let done = endpoint_admin::disable(&subject.context, account_id, id).await;
     subject.done(done, |()| "Endpoint disabled".to_owned())
 }
 
@@ -86,9 +89,9 @@ pub(in crate::dashboard) async fn edit(
     path: Path<(String, String)>,
     form: CsrfForm<Fields>,
 ) -> Result<HttpResponse, PageError> {
-    let subject = Subject::of(&workspace, &path.1)?;
+    let subject = Subject::of(&workspace, &dashboard, &path.1)?;
     let (account_id, id, form) = (subject.account_id, subject.id, EndpointForm::read(form.0)?);
-    match endpoint_admin::edit(&dashboard.context, account_id, id, &form.events).await {
+    match endpoint_admin::edit(&subject.context, account_id, id, &form.events).await {
         Ok(_) => Ok(redirect(&subject.path, Flash::success("Event types saved"))),
         Err(error) => {
             let dialog = Dialog::Edit(form.refused(error)?);
@@ -109,12 +112,12 @@ pub(in crate::dashboard) async fn rotate(
     path: Path<(String, String)>,
     form: CsrfForm<RotateIn>,
 ) -> Result<HttpResponse, PageError> {
-    let subject = Subject::of(&workspace, &path.1)?;
+    let subject = Subject::of(&workspace, &dashboard, &path.1)?;
     let hours = form.0.overlap_hours;
     if !OVERLAP_HOURS.iter().any(|(offered, _)| *offered == hours) {
         return Err(PageError::BadForm);
     }
-    let (context, id) = (&dashboard.context, subject.id);
+    let (context, id) = (&subject.context, subject.id);
     match endpoint_admin::rotate_secret(context, subject.account_id, id, hours).await {
         Ok(rotated) => {
             let secret = rotated.secret.expose_secret().to_owned();
@@ -132,8 +135,8 @@ pub(in crate::dashboard) async fn test(
     path: Path<(String, String)>,
     _form: CsrfForm<Nothing>,
 ) -> Result<HttpResponse, PageError> {
-    let subject = Subject::of(&workspace, &path.1)?;
-    let (context, sender) = (&dashboard.context, dashboard.webhook_sender.as_ref());
+    let subject = Subject::of(&workspace, &dashboard, &path.1)?;
+    let (context, sender) = (&subject.context, dashboard.webhook_sender.as_ref());
     match endpoint_admin::test(context, sender, subject.account_id, subject.id).await {
         Ok((delivery_id, result)) => {
             let flash = match &result.error {
@@ -153,9 +156,9 @@ pub(in crate::dashboard) async fn deliver_queued(
     path: Path<(String, String)>,
     _form: CsrfForm<Nothing>,
 ) -> Result<HttpResponse, PageError> {
-    let subject = Subject::of(&workspace, &path.1)?;
+    let subject = Subject::of(&workspace, &dashboard, &path.1)?;
     let (account_id, id) = (subject.account_id, subject.id);
-    let sent = endpoint_admin::deliver_queued(&dashboard.context, account_id, id).await;
+    let sent = endpoint_admin::deliver_queued(&subject.context, account_id, id).await;
     subject.done(sent, resent)
 }
 
@@ -165,9 +168,9 @@ pub(in crate::dashboard) async fn replay(
     path: Path<(String, String, String)>,
     _form: CsrfForm<Nothing>,
 ) -> Result<HttpResponse, PageError> {
-    let subject = Subject::of(&workspace, &path.1)?;
+    let subject = Subject::of(&workspace, &dashboard, &path.1)?;
     let delivery = DeliveryId::parse(&path.2).ok_or(PageError::NotFound)?;
-    let sent = endpoint_admin::replay(&dashboard.context, subject.account_id, delivery).await;
+    let sent = endpoint_admin::replay(&subject.context, subject.account_id, delivery).await;
     subject.done(sent, resent)
 }
 
@@ -178,8 +181,8 @@ pub(in crate::dashboard) async fn replay_between(
     path: Path<(String, String)>,
     form: CsrfForm<RangeIn>,
 ) -> Result<HttpResponse, PageError> {
-    let subject = Subject::of(&workspace, &path.1)?;
-    let (context, id, typed) = (&dashboard.context, subject.id, form.0);
+    let subject = Subject::of(&workspace, &dashboard, &path.1)?;
+    let (context, id, typed) = (&subject.context, subject.id, form.0);
     let sent = match typed.read() {
         None => Err("Both have to be a date with a time.".to_owned()),
         Some((from, until)) => {
@@ -206,8 +209,8 @@ pub(in crate::dashboard) async fn delete(
     path: Path<(String, String)>,
     _form: CsrfForm<Nothing>,
 ) -> Result<HttpResponse, PageError> {
-    let subject = Subject::of(&workspace, &path.1)?;
-    match endpoint_admin::delete(&dashboard.context, subject.account_id, subject.id).await {
+    let subject = Subject::of(&workspace, &dashboard, &path.1)?;
+    match endpoint_admin::delete(&subject.context, subject.account_id, subject.id).await {
         Ok(()) => {
             let flash = Flash::success("Endpoint deleted");
             Ok(redirect(&Area::Webhooks.path(&workspace.slug), flash))
