@@ -213,7 +213,7 @@ fn count(number: i64) -> Result<u64, StoreError> {
 }
 
 /// The text of a day in tables, which sorts as days do.
-fn day_text(day: NaiveDate) -> String {
+pub(crate) fn day_text(day: NaiveDate) -> String {
     day.format("%Y-%m-%d").to_string()
 }
 
