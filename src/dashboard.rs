@@ -20,6 +20,7 @@ mod members;
 mod models;
 mod nav;
 mod notifications;
+mod operator;
 mod playground;
 mod problem;
 mod profile;
@@ -37,9 +38,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig, get, post};
+use actors::account::Plans;
+use actors::id::NodeId;
 use actors::offering::Offering;
 use actors::ports::WebhookSender;
+use actors::router::Router;
 use askama::Template;
+use chrono::{DateTime, Utc};
+use prometheus_client::registry::Registry;
 
 use self::flash::Flash;
 pub use self::frame::Policy;
@@ -77,10 +83,27 @@ pub struct Dashboard {
     pub webhook_sender: Arc<dyn WebhookSender>,
     /// Where the outside world reaches this server, without a slash at the end.
     pub url: String,
+    /// What each plan allows.
+    pub plans: Plans,
+    /// What is known of providers.
+    pub router: Arc<Router>,
+    /// What is measured.
+    pub metrics: Arc<Registry>,
+    /// This process.
+    pub process: Process,
     /// The open streams of pages that change while one looks at them.
     pub live: Live,
     /// What browsers may do with pages.
     pub policy: Policy,
+}
+
+/// This process, for those who run it.
+#[derive(Debug, Clone, Copy)]
+pub struct Process {
+    /// Its name among those that could share a database.
+    pub node: NodeId,
+    /// When it was started.
+    pub started_at: DateTime<Utc>,
 }
 
 /// Every page on one page.
@@ -125,6 +148,7 @@ pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
             .route("/home/{slug}/notifications/{id}/read", post().to(notifications::read))
             .route("/home/{slug}/notifications/{id}/dismiss", post().to(notifications::dismiss))
             .configure(team)
+            .configure(console)
             .route("/home/{slug}/models", get().to(models::list))
             .route("/home/{slug}/models/{model:.+}", get().to(models::show))
             .route("/playground", get().to(playground::show))
@@ -194,6 +218,24 @@ fn team(config: &mut ServiceConfig) {
         .route("/home/{slug}/settings/leave", post().to(settings::leave))
         .route("/home/{slug}/settings/deletion-code", post().to(settings::send_deletion_code))
         .route("/home/{slug}/settings/delete", post().to(settings::delete));
+}
+
+/// Who runs this server.
+fn console(config: &mut ServiceConfig) {
+    use operator::{account, accounts, audit, overview, users};
+    config
+        .route("/operator", get().to(overview::show))
+        .route("/operator/live", get().to(overview::watch))
+        .route("/operator/accounts", get().to(accounts::list))
+        .route("/operator/accounts/{id}", get().to(account::show))
+        .route("/operator/accounts/{id}/plan", post().to(account::change_plan))
+        .route("/operator/accounts/{id}/credit", post().to(account::grant_credit))
+        .route("/operator/accounts/{id}/suspend", post().to(account::suspend))
+        .route("/operator/accounts/{id}/resume", post().to(account::resume))
+        .route("/operator/users", get().to(users::list))
+        .route("/operator/users/{id}/operator", post().to(users::set_operator))
+        .route("/operator/users/{id}/sessions", post().to(users::end_sessions))
+        .route("/operator/audit", get().to(audit::list));
 }
 
 /// Lets through what asks for a page.

@@ -1,10 +1,12 @@
 //! What is wrong with a form, beside the field that it is about.
 
+use actors::ports::GrantRefusal;
 use actors::ports::people::UserRefusal;
 use actors::ports::teams::TeamRefusal;
 
 use super::flash::Flash;
 use crate::error::page::PageError;
+use crate::identity::IdentityError;
 use crate::people::PeopleError;
 
 /// One thing that is wrong with a form, or nothing.
@@ -28,6 +30,24 @@ impl Problem {
 
     pub(super) fn is_some(&self) -> bool {
         !self.text.is_empty()
+    }
+
+    /// Something that is wrong with a field, as a sentence.
+    pub(super) fn new(field: &'static str, text: &impl ToString) -> Self {
+        Self { field, text: sentence(text) }
+    }
+
+    /// The same of what those who run the server do.
+    pub(super) fn with_identity(error: IdentityError) -> Result<Self, PageError> {
+        match error {
+            IdentityError::Invalid { field, problem } => {
+                Ok(Self::new(field.strip_prefix("the ").unwrap_or(field), &problem))
+            }
+            IdentityError::Grant(GrantRefusal::UnknownAccount) => Err(PageError::NotFound),
+            IdentityError::Grant(refusal) => Ok(Self::new("", &refusal)),
+            IdentityError::Store(error) => Err(error.into()),
+            other => Err(PageError::internal(other)),
+        }
     }
 
     /// What can be said beside a form; the rest has a page of its own.

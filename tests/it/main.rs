@@ -11,6 +11,7 @@ mod callbacks;
 mod cancel;
 mod cli;
 mod client;
+mod console;
 mod content;
 mod credits;
 mod dashboard;
