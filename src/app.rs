@@ -324,6 +324,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         ),
         url: url.clone(),
         plans: config.plans,
+        kept: config.retention.kept,
         router: Arc::clone(&router),
         metrics: Arc::clone(&registry),
         process: Process { node, started_at: clock.now() },

@@ -4,9 +4,13 @@
 //! handler extracts, calls one use case, and fills in a template of `templates/`. Every page
 //! works without scripts; those of `static/` make it quicker.
 
+mod alerts;
 mod api_keys;
 mod assets;
+mod billing;
 pub mod chart;
+mod credits;
+mod domains;
 mod entry;
 mod errors;
 mod flash;
@@ -42,6 +46,7 @@ use actors::account::Plans;
 use actors::id::NodeId;
 use actors::offering::Offering;
 use actors::ports::WebhookSender;
+use actors::retention::Retention;
 use actors::router::Router;
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -85,6 +90,8 @@ pub struct Dashboard {
     pub url: String,
     /// What each plan allows.
     pub plans: Plans,
+    /// For how long what an account has is kept.
+    pub kept: Retention,
     /// What is known of providers.
     pub router: Arc<Router>,
     /// What is measured.
@@ -142,7 +149,14 @@ pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
             .route("/home/{slug}/webhooks/{id}/replay", post().to(webhook::replay_between))
             .route("/home/{slug}/webhooks/{id}/replay/{delivery}", post().to(webhook::replay))
             .route("/home/{slug}/webhooks/{id}/delete", post().to(webhook::delete))
+            .route("/home/{slug}/domains", get().to(domains::list))
+            .route("/home/{slug}/credits", get().to(credits::list))
+            .route("/home/{slug}/credits/live", get().to(credits::watch))
+            .route("/home/{slug}/billing", get().to(billing::show))
+            .route("/home/{slug}/billing/live", get().to(billing::watch))
+            .route("/home/{slug}/billing/alerts", post().to(billing::save_alerts))
             .route("/home/{slug}/notifications", get().to(notifications::list))
+            .route("/home/{slug}/notifications/alerts", post().to(notifications::save_alerts))
             .route("/home/{slug}/notifications/live", get().to(notifications::watch))
             .route("/home/{slug}/notifications/read", post().to(notifications::read_all))
             .route("/home/{slug}/notifications/{id}/read", post().to(notifications::read))

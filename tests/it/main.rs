@@ -29,6 +29,7 @@ mod input_files;
 mod library;
 mod limits;
 mod moderation;
+mod money;
 mod operator;
 mod outbox;
 mod outputs;
