@@ -1,8 +1,10 @@
 -- A suspended account cannot use the API until that is ended.
 ALTER TABLE accounts ADD COLUMN suspended_at TEXT;
 
--- What an account was granted: little among all that has moved.
-CREATE INDEX ledger_entries_grants ON ledger_entries (account_id, seq) WHERE kind = 'add';
+-- What an account was granted: little among all that has moved. The columns that a sum needs, `kind`
+-- among them, or SQLite would rather read all movements in the order of the primary key.
+CREATE INDEX ledger_entries_grants
+    ON ledger_entries (account_id, kind, seq, amount_millicredits) WHERE kind = 'add';
 
 -- What those who run the server did to accounts and people: append-only. Who it was is looked up, as
 -- in activities; commands are nobody's.

@@ -74,13 +74,12 @@ pub(crate) struct CreateArgs {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "change", required = true, multiple = true, args = ["plan", "failover_on_moderation"])]
 pub(crate) struct UpdateArgs {
     /// The account
     #[arg(long, value_parser = parse::account_id)]
     id: AccountId,
     /// Which limits apply
-    #[arg(long, value_parser = parse::plan())]
+    #[arg(long, value_parser = parse::plan(), required_unless_present = "failover_on_moderation")]
     plan: Option<Plan>,
     /// Whether content that one provider refuses is offered to the next
     #[arg(long, value_name = "BOOL")]

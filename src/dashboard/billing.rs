@@ -25,7 +25,6 @@ struct BillingPage {
     plan: Offer,
     plans: Vec<Offer>,
     standing: Standing,
-    balance: String,
     suspended_at: Option<DateTime<Utc>>,
     alerts: String,
     path: String,
@@ -52,6 +51,7 @@ struct Meter {
 /// How the account stands.
 #[derive(Hash)]
 struct Standing {
+    balance: String,
     meters: Vec<Meter>,
     /// When the period began: the calendar month, in UTC, as for the limits of keys.
     since: DateTime<Utc>,
@@ -107,7 +107,6 @@ async fn draw(
         layout: Layout::workspace(request, workspace, Area::Billing),
         plan: offer(dashboard, current, current),
         plans: Plan::ALL.map(|plan| offer(dashboard, plan, current)).into(),
-        balance: workspace.account.balance.to_string(),
         suspended_at: workspace.account.suspended_at,
         alerts: alerts.render()?,
         path: Area::Billing.path(&workspace.slug),
@@ -154,6 +153,7 @@ impl Standing {
         let spent = store.spent_since(id, since).await?;
         let meter = |label, used, max| Meter { label, used, max };
         Ok(Self {
+            balance: account.balance.credits.to_string(),
             meters: vec![
                 meter(
                     "Generations in the last minute",

@@ -5,6 +5,7 @@ use actors::ports::people::UserRefusal;
 use actors::ports::teams::TeamRefusal;
 
 use super::flash::Flash;
+use super::form::sentence;
 use crate::error::page::PageError;
 use crate::identity::IdentityError;
 use crate::people::PeopleError;
@@ -34,7 +35,7 @@ impl Problem {
 
     /// Something that is wrong with a field, as a sentence.
     pub(super) fn new(field: &'static str, text: &impl ToString) -> Self {
-        Self { field, text: sentence(text) }
+        Self { field, text: sentence(&text.to_string()) }
     }
 
     /// The same of what those who run the server do.
@@ -71,19 +72,11 @@ impl Problem {
             | PeopleError::User(_)
             | PeopleError::Team(_) => "",
         };
-        Ok(Self { field, text: sentence(&error) })
+        Ok(Self { field, text: sentence(&error.to_string()) })
     }
 
     /// The same as what the next page says, where there is no form any more.
     pub(super) fn flash(error: PeopleError) -> Result<Flash, PageError> {
         Self::with(error).map(|problem| Flash::error(problem.text))
     }
-}
-
-/// With a capital at its beginning and a full stop at its end.
-fn sentence(text: &impl ToString) -> String {
-    let text = text.to_string();
-    let mut rest = text.chars();
-    let first: String = rest.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
-    format!("{first}{}.", rest.as_str())
 }

@@ -217,6 +217,7 @@ async fn the_command_line_writes_into_the_same_log(backend: Backend) {
     assert!(line(&[&["show"], &id[..]].concat())["account_suspended_at"].is_string());
     line(&[&["resume"], &id[..]].concat());
     line(&[&["alerts"], &id[..], &["--threshold", "2"]].concat());
+    assert_ne!(app.type_line(&["account", "update", "--id", &team]).code, 0, "nothing to change");
     let (ok, _) = app.try_cli(&["account", "suspend", "--id", BEN]);
     assert!(!ok, "nobody's");
     let log = ada.get(&format!("{AUDIT}?account={team}")).await;

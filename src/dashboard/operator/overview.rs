@@ -64,6 +64,8 @@ struct Queue {
     length: String,
     /// When the first was due, if that is over.
     overdue_since: Option<DateTime<Utc>>,
+    /// What is said when it is not.
+    note: &'static str,
 }
 
 #[derive(Hash)]
@@ -192,17 +194,23 @@ fn queues(
     let deliveries = waiting.endpoints.iter().map(|endpoint| endpoint.pending).sum();
     let (writes, writes_max) = dashboard.context.store.queue();
     let hashes = samples.get("babysea_bcrypt_queue_depth").copied().unwrap_or_default();
-    let queue = |name, length, overdue_since| Queue { name, length, overdue_since };
+    let due = |name, length, since| Queue {
+        name,
+        length,
+        overdue_since: overdue(since),
+        note: "nothing is overdue",
+    };
+    let undated = |name, length, note| Queue { name, length, overdue_since: None, note };
     vec![
-        queue(
+        due(
             "Generations in flight",
             (backlog.pending + backlog.processing).to_string(),
-            overdue(backlog.generation_due_at),
+            backlog.generation_due_at,
         ),
-        queue("Webhook deliveries", counted(deliveries), overdue(backlog.delivery_due_at)),
-        queue("Mails", counted(waiting.mails), overdue(waiting.mail_due_at)),
-        queue("Units for the writer", format!("{writes} of {writes_max}"), None),
-        queue("Keys for bcrypt", shown(hashes), None),
+        due("Webhook deliveries", counted(deliveries), backlog.delivery_due_at),
+        due("Mails", counted(waiting.mails), waiting.mail_due_at),
+        undated("Writes", format!("{writes} of {writes_max}"), "wait for the next commit"),
+        undated("API keys", shown(hashes), "wait for bcrypt"),
     ]
 }
 
