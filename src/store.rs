@@ -25,7 +25,7 @@ mod members;
 mod notifications;
 mod operator;
 mod removal;
-mod request_log;
+pub mod request_log;
 mod retention;
 mod routing;
 mod rowset;
