@@ -49,7 +49,7 @@ use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{self, Sources};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::dashboard::{self, Dashboard, Live, Policy as PagePolicy};
+use crate::dashboard::{self, Dashboard, Live, Policy as PagePolicy, Process};
 use crate::http::{
     self, AppState, BodyLimits, Document, Idempotency, Readiness, StreamLimits, Streams,
 };
@@ -314,7 +314,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             heartbeat: config.events.heartbeat,
         }),
     });
-    let live = Live::default();
+    let (live, registry) = (Live::default(), Arc::new(registry));
     let dashboard = Dashboard {
         context: identity::Context::new(store.as_ref().clone(), config),
         people,
@@ -325,6 +325,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         engine: system.engine().clone(),
         files,
         url: url.clone(),
+        plans: config.plans,
+        kept: config.retention.kept,
+        router: Arc::clone(&router),
+        metrics: Arc::clone(&registry),
+        process: Process { node, started_at: clock.now() },
         live: live.clone(),
         policy: PagePolicy::with_media_from(&url)?,
     };
@@ -573,9 +578,8 @@ fn serve_api(
 
 fn serve_operator(
     listener: TcpListener,
-    registry: MetricsRegistry,
+    registry: Arc<MetricsRegistry>,
 ) -> anyhow::Result<ServerHandle> {
-    let registry = Arc::new(registry);
     let app = move || {
         let registry = Arc::clone(&registry);
         actix_web::App::new().configure(move |config| metrics::configure(config, registry))

@@ -29,6 +29,7 @@ use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use providers::clock::Clock;
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use self::bcrypt_pool::BcryptPool;
@@ -163,7 +164,8 @@ impl Auth {
             return Err(self.fail(client));
         }
         let status = found.row.status(at);
-        Ok(Caller { key: found.row, plan: found.plan, status, client, at, outcome })
+        let Recognized { row: key, plan, suspended, .. } = found;
+        Ok(Caller { key, plan, suspended, status, client, at, outcome })
     }
 
     fn is_good(&self, key: &ApiKey) -> bool {
@@ -180,6 +182,10 @@ impl Auth {
         }
         if !caller.key.scopes.contains(&scope) {
             return Err(self.refuse(AuthOutcome::NoScope, ErrorCode::InsufficientPermissions));
+        }
+        if caller.suspended {
+            let refused = self.refuse(AuthOutcome::Suspended, ErrorCode::InsufficientPermissions);
+            return Err(refused.details(json!({ "reason": "The account is suspended." })));
         }
         self.last_used.note(caller.key.id, caller.at);
         self.metrics.count(caller.outcome);
@@ -251,6 +257,8 @@ fn bearer(header: &str) -> Option<&str> {
 pub struct Caller {
     pub key: Arc<ApiKey>,
     pub plan: Plan,
+    /// Whether the account may do nothing at present.
+    pub suspended: bool,
     /// Active or rotated.
     pub status: KeyStatus,
     /// From where it calls.

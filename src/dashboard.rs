@@ -5,9 +5,13 @@
 //! works without scripts; those of `static/` make it quicker.
 
 mod activity;
+mod alerts;
 mod api_keys;
 mod assets;
+mod billing;
 pub mod chart;
+mod credits;
+mod domains;
 mod entry;
 mod errors;
 mod export;
@@ -26,6 +30,7 @@ mod metrics;
 mod models;
 mod nav;
 mod notifications;
+mod operator;
 mod playground;
 mod problem;
 mod profile;
@@ -43,11 +48,17 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ContentType, LOCATION};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig, get, post};
+use actors::account::Plans;
 use actors::engine::Engine;
 use actors::file_urls::FileUrls;
+use actors::id::NodeId;
 use actors::offering::Offering;
 use actors::ports::WebhookSender;
+use actors::retention::Retention;
+use actors::router::Router;
 use askama::Template;
+use chrono::{DateTime, Utc};
+use prometheus_client::registry::Registry;
 
 use self::flash::Flash;
 pub use self::frame::Policy;
@@ -89,10 +100,29 @@ pub struct Dashboard {
     pub files: FileUrls,
     /// Where the outside world reaches this server, without a slash at the end.
     pub url: String,
+    /// What each plan allows.
+    pub plans: Plans,
+    /// For how long what an account has is kept.
+    pub kept: Retention,
+    /// What is known of providers.
+    pub router: Arc<Router>,
+    /// What is measured.
+    pub metrics: Arc<Registry>,
+    /// This process.
+    pub process: Process,
     /// The open streams of pages that change while one looks at them.
     pub live: Live,
     /// What browsers may do with pages.
     pub policy: Policy,
+}
+
+/// This process, for those who run it.
+#[derive(Debug, Clone, Copy)]
+pub struct Process {
+    /// Its name among those that could share a database.
+    pub node: NodeId,
+    /// When it was started.
+    pub started_at: DateTime<Utc>,
 }
 
 /// Every page on one page.
@@ -132,12 +162,20 @@ pub fn configure(config: &mut ServiceConfig, dashboard: &Data<Dashboard>) {
             .route("/home/{slug}/webhooks/{id}/replay", post().to(webhook::replay_between))
             .route("/home/{slug}/webhooks/{id}/replay/{delivery}", post().to(webhook::replay))
             .route("/home/{slug}/webhooks/{id}/delete", post().to(webhook::delete))
+            .route("/home/{slug}/domains", get().to(domains::list))
+            .route("/home/{slug}/credits", get().to(credits::list))
+            .route("/home/{slug}/credits/live", get().to(credits::watch))
+            .route("/home/{slug}/billing", get().to(billing::show))
+            .route("/home/{slug}/billing/live", get().to(billing::watch))
+            .route("/home/{slug}/billing/alerts", post().to(billing::save_alerts))
             .route("/home/{slug}/notifications", get().to(notifications::list))
+            .route("/home/{slug}/notifications/alerts", post().to(notifications::save_alerts))
             .route("/home/{slug}/notifications/live", get().to(notifications::watch))
             .route("/home/{slug}/notifications/read", post().to(notifications::read_all))
             .route("/home/{slug}/notifications/{id}/read", post().to(notifications::read))
             .route("/home/{slug}/notifications/{id}/dismiss", post().to(notifications::dismiss))
             .configure(team)
+            .configure(console)
             .route("/home/{slug}/models", get().to(models::list))
             .route("/home/{slug}/models/{model:.+}", get().to(models::show))
             .route("/playground", get().to(playground::show))
@@ -227,6 +265,24 @@ fn team(config: &mut ServiceConfig) {
         .route("/home/{slug}/settings/leave", post().to(settings::leave))
         .route("/home/{slug}/settings/deletion-code", post().to(settings::send_deletion_code))
         .route("/home/{slug}/settings/delete", post().to(settings::delete));
+}
+
+/// Who runs this server.
+fn console(config: &mut ServiceConfig) {
+    use operator::{account, accounts, audit, overview, users};
+    config
+        .route("/operator", get().to(overview::show))
+        .route("/operator/live", get().to(overview::watch))
+        .route("/operator/accounts", get().to(accounts::list))
+        .route("/operator/accounts/{id}", get().to(account::show))
+        .route("/operator/accounts/{id}/plan", post().to(account::change_plan))
+        .route("/operator/accounts/{id}/credit", post().to(account::grant_credit))
+        .route("/operator/accounts/{id}/suspend", post().to(account::suspend))
+        .route("/operator/accounts/{id}/resume", post().to(account::resume))
+        .route("/operator/users", get().to(users::list))
+        .route("/operator/users/{id}/operator", post().to(users::set_operator))
+        .route("/operator/users/{id}/sessions", post().to(users::end_sessions))
+        .route("/operator/audit", get().to(audit::list));
 }
 
 /// Lets through what asks for a page.

@@ -14,6 +14,7 @@ use actors::api_key::{ApiKey, PlainKey, Preset, Rotated, Rotation, Scope};
 use actors::id::{AccountId, ActivityId, ApiKeyId, EndpointId, UserId};
 use actors::ledger::LedgerEntry;
 use actors::money::Credits;
+use actors::operator::{AccountChange, Act};
 use actors::ports::{
     AccountStore, EndpointRefusal, EndpointStore, Grant, GrantRefusal, IdSource, KeyRefusal,
     KeyStore, StoreError,
@@ -171,7 +172,8 @@ pub async fn create_account(context: &Context, new: NewAccount) -> Result<Accoun
             at: account.created_at,
         }),
     };
-    Ok(context.store.create_account(account, grant).await?)
+    let act = Act { by: context.by_at(account.created_at), reason: String::new() };
+    Ok(context.store.create_account(account, grant, act).await?)
 }
 
 /// Makes what a first start needs, on a database without accounts: a personal account with the
@@ -217,6 +219,7 @@ fn account(context: &Context, new: &NewAccount) -> Result<Account, IdentityError
         plan: new.plan,
         email: email.transpose()?,
         failover_on_moderation: false,
+        suspended_at: None,
         balance: Credits::ZERO,
         created_at: context.clock.now(),
     })
@@ -232,27 +235,63 @@ fn welcome(account: &Account) -> Grant {
     }
 }
 
+/// Credit to be granted.
+#[derive(Debug, Clone)]
+pub struct NewGrant {
+    /// To whom.
+    pub account_id: AccountId,
+    /// How much.
+    pub amount: Credits,
+    /// Makes it happen once, over all accounts.
+    pub key: String,
+    /// For those who read the ledger.
+    pub description: String,
+    /// For those who run the server.
+    pub reason: String,
+}
+
 /// Grants credit, once per key over all accounts.
 ///
 /// # Errors
 /// [`IdentityError`].
-pub async fn add_credit(
-    context: &Context,
-    account_id: AccountId,
-    amount: Credits,
-    key: &str,
-    description: &str,
-) -> Result<LedgerEntry, IdentityError> {
-    if amount == Credits::ZERO {
+pub async fn add_credit(context: &Context, new: NewGrant) -> Result<LedgerEntry, IdentityError> {
+    if new.amount == Credits::ZERO {
         return Err(invalid("the amount", "must be more than 0"));
     }
+    let act = act(context, &new.reason)?;
     let grant = Grant {
-        amount,
-        key: line("the key", key, GRANT_KEY_MAX)?,
-        description: line("the description", description, DESCRIPTION_MAX)?,
-        at: context.clock.now(),
+        amount: new.amount,
+        key: line("the key", &new.key, GRANT_KEY_MAX)?,
+        description: line("the description", &new.description, DESCRIPTION_MAX)?,
+        at: act.by.at,
     };
-    Ok(context.store.grant(account_id, grant).await??)
+    Ok(context.store.grant(new.account_id, grant, act).await??)
+}
+
+/// Changes an account. Answers whether there is one.
+///
+/// # Errors
+/// [`IdentityError`].
+pub async fn change_account(
+    context: &Context,
+    id: AccountId,
+    change: AccountChange,
+    reason: &str,
+) -> Result<bool, IdentityError> {
+    Ok(context.store.change_account(id, change, act(context, reason)?).await?)
+}
+
+/// Signs what somebody does who runs the server. A person has to say why; who is at the command
+/// line is asked by nobody.
+///
+/// # Errors
+/// [`IdentityError::Invalid`].
+pub fn act(context: &Context, reason: &str) -> Result<Act, IdentityError> {
+    let reason = match context.actor {
+        Actor::System if reason.trim().is_empty() => String::new(),
+        _ => line("the reason", reason, DESCRIPTION_MAX)?,
+    };
+    Ok(Act { by: context.by(), reason })
 }
 
 /// A key to be made.

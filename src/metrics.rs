@@ -3,6 +3,8 @@
 //! Every label has a small fixed set of values: route templates and not paths, status classes
 //! and not texts. Nothing that a client sends becomes a label.
 
+pub mod overview;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +81,8 @@ pub enum AuthOutcome {
     IpNotAllowed,
     /// Without the scope of the route.
     NoScope,
+    /// Of an account that is suspended.
+    Suspended,
     /// Too many keys were being checked.
     Busy,
     /// The store failed.
@@ -96,6 +100,7 @@ impl AuthOutcome {
             Self::Limited => "limited",
             Self::IpNotAllowed => "ip_not_allowed",
             Self::NoScope => "no_scope",
+            Self::Suspended => "suspended",
             Self::Busy => "busy",
             Self::Error => "error",
         }

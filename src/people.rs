@@ -170,6 +170,7 @@ fn new_person(
         email: Some(user.email.to_string()),
         balance: Credits::ZERO,
         failover_on_moderation: false,
+        suspended_at: None,
         created_at: at,
     };
     let grant = Grant {

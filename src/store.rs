@@ -10,6 +10,7 @@ mod activities;
 mod alerts;
 pub mod audit;
 mod backlog;
+mod credits;
 mod delivery_log;
 mod endpoint_rows;
 mod endpoints;
@@ -23,9 +24,10 @@ mod logs;
 mod mails;
 mod members;
 mod notifications;
+mod operator;
 mod paging;
 mod removal;
-mod request_log;
+pub mod request_log;
 mod retention;
 mod routing;
 mod rowset;
@@ -329,6 +331,20 @@ impl Store {
     pub fn listen(&self, listener: &Arc<dyn DeliveryListener>) {
         // A second listener would be a mistake of the wiring, and is ignored.
         let _ = self.listener.set(Arc::downgrade(listener));
+    }
+
+    /// Which database it is.
+    pub fn database(&self) -> &'static str {
+        match &self.db {
+            Db::Sqlite(..) => "SQLite",
+            Db::Postgres(_) => "PostgreSQL",
+        }
+    }
+
+    /// How many units wait for the writer, and how many may.
+    pub fn queue(&self) -> (usize, usize) {
+        let max = self.queue.max_capacity();
+        (max - self.queue.capacity(), max)
     }
 
     /// Hands a unit to the writer and waits for its answer. When the queue is full the unit

@@ -22,6 +22,8 @@ pub struct Account {
     pub email: Option<String>,
     /// Whether content that one provider refuses is offered to the next.
     pub failover_on_moderation: bool,
+    /// Since when it may not use the API, if that is so.
+    pub suspended_at: Option<DateTime<Utc>>,
     /// What it can spend now.
     pub balance: Credits,
     /// When it was made.

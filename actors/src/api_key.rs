@@ -58,6 +58,8 @@ pub struct Credential {
     pub key: ApiKey,
     /// The plan of its account.
     pub plan: Plan,
+    /// Whether its account is suspended.
+    pub suspended: bool,
 }
 
 /// The state that a key authenticates in: `active -> rotated -> expired`, or `revoked`.

@@ -27,6 +27,7 @@ pub mod mail;
 pub mod member;
 pub mod notification;
 pub mod offering;
+pub mod operator;
 pub mod permission;
 pub mod pricing;
 pub mod provider_health;

@@ -3,9 +3,11 @@
 //! Each method of a store is one unit of work: all of it becomes durable, or none. Units
 //! that are in flight together may share a commit; the caller sees none of that.
 
+pub mod credits;
 pub mod deliveries;
 pub mod logs;
 pub mod mails;
+pub mod operator;
 pub mod people;
 pub mod retention;
 pub mod routing;
@@ -34,6 +36,7 @@ use crate::idempotency::{Conclusion, Record, RecordKey};
 use crate::ledger::LedgerEntry;
 use crate::logged_request::LoggedRequest;
 use crate::money::Credits;
+use crate::operator::{AccountChange, Act};
 use crate::usage::{Usage, UsageWindow};
 use crate::webhook::endpoint::EnableRefusal;
 use crate::webhook::{EventName, TryResult, WebhookDelivery, WebhookEndpoint};
@@ -149,6 +152,7 @@ pub trait AccountStore: Send + Sync {
         &self,
         account: Account,
         grant: Option<Grant>,
+        act: Act,
     ) -> Result<Account, StoreError>;
 
     /// Writes the very first account with its grant and its key, together, unless there is an
@@ -180,14 +184,15 @@ pub trait AccountStore: Send + Sync {
         &self,
         account_id: AccountId,
         grant: Grant,
+        act: Act,
     ) -> Result<Result<LedgerEntry, GrantRefusal>, StoreError>;
 
-    /// Says whether content that one provider refuses is offered to the next. Answers whether the
-    /// account exists.
-    async fn set_failover_on_moderation(
+    /// Changes an account. Answers whether it exists; what is as it was is not written again.
+    async fn change_account(
         &self,
         id: AccountId,
-        allowed: bool,
+        change: AccountChange,
+        act: Act,
     ) -> Result<bool, StoreError>;
 
     /// A page of the account's entries, first to last, after the number `after_seq`. Entries

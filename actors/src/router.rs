@@ -153,6 +153,20 @@ impl Router {
         roll_up(self.models.values().filter_map(counted))
     }
 
+    /// Circuits that are not closed, by model and provider.
+    pub fn troubled(&self, now: DateTime<Utc>) -> Vec<(&str, ProviderName, State)> {
+        let mut troubled = Vec::new();
+        for (model, tracks) in &self.models {
+            for track in &*lock(tracks) {
+                let state = track.circuit.state(now);
+                if state != State::Closed {
+                    troubled.push((model.as_str(), track.provider, state));
+                }
+            }
+        }
+        troubled
+    }
+
     /// Whether a provider is asked for a model in its turn, or at least tried.
     pub fn is_available(&self, model: &str, provider: ProviderName, now: DateTime<Utc>) -> bool {
         let Some(tracks) = self.tracks(model) else { return true };

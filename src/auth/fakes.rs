@@ -60,7 +60,7 @@ impl FakeKeys {
 
     fn credential(&self, key: &ApiKey) -> Credential {
         let plan = self.plan.lock().unwrap().unwrap_or(Plan::Enterprise);
-        Credential { key: key.clone(), plan }
+        Credential { key: key.clone(), plan, suspended: false }
     }
 
     fn check(&self) -> Result<(), StoreError> {

@@ -297,17 +297,25 @@ impl FromRequest for Personal {
 
 /// A signed-in person who runs this server; for everybody else there is nothing there.
 #[derive(Debug, Clone)]
-pub struct Operator(pub SignedIn);
+pub struct Operator {
+    pub person: SignedIn,
+    /// Every workspace of this person, for the switcher.
+    pub memberships: Vec<Membership>,
+}
 
 impl FromRequest for Operator {
     type Error = PageError;
     type Future = LocalBoxFuture<'static, Result<Self, PageError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let person = SignedIn::from_request(request, payload);
+        let (person, sessions) = (SignedIn::from_request(request, payload), sessions(request));
         async move {
             let person = person.await?;
-            if person.user.operator { Ok(Self(person)) } else { Err(PageError::NotFound) }
+            if !person.user.operator {
+                return Err(PageError::NotFound);
+            }
+            let memberships = sessions?.memberships.list_memberships(person.user.id).await?;
+            Ok(Self { person, memberships })
         }
         .boxed_local()
     }

@@ -50,12 +50,25 @@ pub(super) struct Memory {
     flights: DashMap<Index, watch::Receiver<Option<Outcome>>>,
 }
 
-/// A verified key with its account's plan, and when they were read.
+/// A verified key with what its account may do, and when they were read.
 #[derive(Clone)]
 struct Verified {
     row: Arc<ApiKey>,
     plan: Plan,
+    suspended: bool,
     read_at: DateTime<Utc>,
+}
+
+impl Verified {
+    fn of(found: Credential, read_at: DateTime<Utc>) -> Self {
+        let Credential { key, plan, suspended } = found;
+        Self { row: Arc::new(key), plan, suspended, read_at }
+    }
+
+    fn recognized(self, cached: bool) -> Recognized {
+        let Self { row, plan, suspended, read_at: _ } = self;
+        Recognized { row, plan, suspended, cached }
+    }
 }
 
 /// What a verification found.
@@ -66,6 +79,8 @@ pub(super) struct Recognized {
     pub(super) row: Arc<ApiKey>,
     /// What its account is entitled to.
     pub(super) plan: Plan,
+    /// Whether it may do nothing at present.
+    pub(super) suspended: bool,
     /// Whether it was known.
     pub(super) cached: bool,
 }
@@ -127,7 +142,7 @@ impl Verifier {
         if let Some(known) = self.memory.known(&index)
             && let Some(known) = self.freshen(index, known).await?
         {
-            return Ok(Recognized { row: known.row, plan: known.plan, cached: true });
+            return Ok(known.recognized(true));
         }
         let now = self.clock.now();
         if self.memory.is_refused(&index, now) {
@@ -145,7 +160,7 @@ impl Verifier {
         let verified = verified.ok_or(NotVerified::Unknown)?;
         // The queue may have been long.
         let fresh = self.freshen(index, verified).await?.ok_or(NotVerified::Unknown)?;
-        Ok(Recognized { row: fresh.row, plan: fresh.plan, cached: false })
+        Ok(fresh.recognized(false))
     }
 
     /// A verified key as it was at most `recheck` ago, or `None` when it is gone.
@@ -156,8 +171,8 @@ impl Verifier {
             return Ok(Some(known));
         }
         match self.keys.find_key_any_account(known.row.id).await? {
-            Some(Credential { key, plan }) if key.hash == known.row.hash => {
-                let verified = Verified { row: Arc::new(key), plan, read_at: now };
+            Some(found) if found.key.hash == known.row.hash => {
+                let verified = Verified::of(found, now);
                 self.memory.verified.insert(index, verified.clone());
                 Ok(Some(verified))
             }
@@ -220,7 +235,7 @@ fn fly(
     let outcome = candidates
         .into_iter()
         .find(|candidate| matches(key, &candidate.key))
-        .map(|found| Verified { row: Arc::new(found.key), plan: found.plan, read_at });
+        .map(|found| Verified::of(found, read_at));
     match &outcome {
         Some(verified) => memory.verified.insert(index, verified.clone()),
         None => memory.refused.insert(index, read_at + REFUSED_FOR),

@@ -192,6 +192,7 @@ async fn person(context: &Context, now: DateTime<Utc>) -> anyhow::Result<Account
         email: None,
         balance: Credits::ZERO,
         failover_on_moderation: false,
+        suspended_at: None,
         created_at: now,
     };
     let (account_id, grant) = (

@@ -3,6 +3,7 @@
 use actors::account::{Account, AccountKind, Plan};
 use actors::id::AccountId;
 use actors::money::Credits;
+use actors::operator::AccountChange;
 use actors::ports::AccountStore;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use crate::cli::alerts::AlertsArgs;
 use crate::cli::output::{Answer, fields, number, table, time};
 use crate::cli::parse;
-use crate::identity::{Context, NewAccount, create_account};
+use crate::identity::{Context, NewAccount, change_account, create_account};
 
 /// Accounts read at a time.
 const PAGE: u32 = 1000;
@@ -36,15 +37,16 @@ pub(crate) enum AccountCommand {
         id: AccountId,
     },
     /// Change what is done for an account
-    #[command(after_help = "Example: babysea account update --id ID --failover-on-moderation true")]
-    Update {
-        /// The account
-        #[arg(long, value_parser = parse::account_id)]
-        id: AccountId,
-        /// Whether content that one provider refuses is offered to the next
-        #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set)]
-        failover_on_moderation: bool,
-    },
+    #[command(after_help = "Example: babysea account update --id ID --plan pro")]
+    Update(UpdateArgs),
+    /// Keep an account from using the API
+    ///
+    /// Its members can still sign in and look; what is in flight goes on.
+    #[command(after_help = "Example: babysea account suspend --id ID --reason 'Chargeback'")]
+    Suspend(SuspensionArgs),
+    /// End the suspension of an account
+    #[command(after_help = "Example: babysea account resume --id ID --reason 'Settled'")]
+    Resume(SuspensionArgs),
     /// Show or change when an account's owner is told of a low balance
     #[command(
         after_help = "Example: babysea account alerts --id ID --threshold 5 --threshold 1 --webhook true"
@@ -71,6 +73,32 @@ pub(crate) struct CreateArgs {
     email: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    /// The account
+    #[arg(long, value_parser = parse::account_id)]
+    id: AccountId,
+    /// Which limits apply
+    #[arg(long, value_parser = parse::plan(), required_unless_present = "failover_on_moderation")]
+    plan: Option<Plan>,
+    /// Whether content that one provider refuses is offered to the next
+    #[arg(long, value_name = "BOOL")]
+    failover_on_moderation: Option<bool>,
+    /// Why, for the log of those who run the server
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SuspensionArgs {
+    /// The account
+    #[arg(long, value_parser = parse::account_id)]
+    id: AccountId,
+    /// Why, for the log of those who run the server
+    #[arg(long, default_value = "")]
+    reason: String,
+}
+
 impl AccountCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Answer> {
         match self {
@@ -81,15 +109,32 @@ impl AccountCommand {
             }
             Self::List => list(context).await,
             Self::Show { id } => Ok(one(&find(context, id).await?, context)),
-            Self::Update { id, failover_on_moderation } => {
-                let store = &context.store;
-                let found = store.set_failover_on_moderation(id, failover_on_moderation).await?;
-                anyhow::ensure!(found, "no such account");
-                Ok(one(&find(context, id).await?, context))
+            Self::Update(UpdateArgs { id, plan, failover_on_moderation, reason }) => {
+                let plan = plan.map(AccountChange::Plan);
+                let failover = failover_on_moderation.map(AccountChange::FailoverOnModeration);
+                change(context, id, plan.into_iter().chain(failover), &reason).await
+            }
+            Self::Suspend(SuspensionArgs { id, reason }) => {
+                change(context, id, [AccountChange::Suspension(true)], &reason).await
+            }
+            Self::Resume(SuspensionArgs { id, reason }) => {
+                change(context, id, [AccountChange::Suspension(false)], &reason).await
             }
             Self::Alerts(arguments) => arguments.run(context).await,
         }
     }
+}
+
+async fn change(
+    context: &Context,
+    id: AccountId,
+    changes: impl IntoIterator<Item = AccountChange>,
+    reason: &str,
+) -> anyhow::Result<Answer> {
+    for change in changes {
+        anyhow::ensure!(change_account(context, id, change, reason).await?, "no such account");
+    }
+    Ok(one(&find(context, id).await?, context))
 }
 
 /// The account, or the error that there is none.
@@ -142,6 +187,7 @@ fn one(account: &Account, context: &Context) -> Answer {
         ("Plan", account.plan.as_str().to_owned()),
         ("Email", account.email.clone().unwrap_or_else(|| "none".to_owned())),
         ("Failover on moderation", account.failover_on_moderation.to_string()),
+        ("Suspended", account.suspended_at.map_or_else(|| "no".to_owned(), time)),
         ("Credit", account.balance.to_string()),
         ("Region", region.clone()),
         ("Created", time(account.created_at)),
@@ -159,6 +205,7 @@ fn document(account: &Account) -> Value {
         "account_plan": account.plan.as_str(),
         "account_email": account.email,
         "account_failover_on_moderation": account.failover_on_moderation,
+        "account_suspended_at": account.suspended_at.map(time),
         "credit_balance": number(account.balance),
         "account_created_at": time(account.created_at),
     })

@@ -1,6 +1,5 @@
 //! `babysea actors`: the metrics of a running server as a live table.
 
-use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::output::{Answer, Output, fields};
 use crate::config::Config;
+use crate::metrics::overview::{Samples, Section, parse, sections, shown};
 
 /// How often the table is drawn.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -101,85 +101,11 @@ fn draw(frame: &mut Frame<'_>, url: &str, seen: &Result<Vec<Section>, String>) {
     }
 }
 
-/// Every sample of the metrics, by name and labels as they are written.
-type Samples = BTreeMap<String, f64>;
-
+/// Every sample of a running server.
 async fn read(client: &reqwest::Client, url: &str) -> anyhow::Result<Samples> {
     let context = || format!("cannot reach a server at {url}; is it running?");
     let answer = client.get(url).send().await.with_context(context)?;
     Ok(parse(&answer.error_for_status()?.text().await?))
-}
-
-fn parse(text: &str) -> Samples {
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    lines
-        .filter_map(|line| {
-            let (name, value) = line.rsplit_once(' ')?;
-            Some((name.to_owned(), value.parse().ok()?))
-        })
-        .collect()
-}
-
-/// A group of values that belong together.
-#[derive(Debug)]
-struct Section {
-    key: &'static str,
-    title: &'static str,
-    values: Vec<(String, f64)>,
-}
-
-fn sections(samples: &Samples) -> Vec<Section> {
-    let counts = ["alive", "started", "finished", "restarted", "panicked"];
-    let actors = |kind: &str| {
-        let value = |what: &str| {
-            let name = format!("babysea_{kind}_actors_{what}");
-            samples.get(&name).or_else(|| samples.get(&format!("{name}_total"))).copied()
-        };
-        counts.iter().map(|what| ((*what).to_owned(), value(what).unwrap_or(0.0))).collect()
-    };
-    let labelled = |name: &str| {
-        let start = format!("{name}{{");
-        let found = samples.iter().filter(|(sample, _)| sample.starts_with(&start));
-        found.map(|(sample, value)| (labels(&sample[start.len()..]), *value)).collect()
-    };
-    let mean = |name: &str| {
-        let get = |what: &str| samples.get(&format!("{name}_{what}")).copied().unwrap_or(0.0);
-        if get("count") > 0.0 { get("sum") / get("count") } else { 0.0 }
-    };
-    let commits = samples.get("babysea_commit_units_count").copied().unwrap_or(0.0);
-    let section = |key, title, values| Section { key, title, values };
-    vec![
-        section("generation_actors", "Generation actors", actors("generation")),
-        section("endpoint_actors", "Webhook endpoint actors", actors("endpoint")),
-        section(
-            "generations_in_flight",
-            "Generations in flight",
-            labelled("babysea_generations_in_flight"),
-        ),
-        section("generations", "Generations that became", labelled("babysea_generations_total")),
-        section("attempts", "Attempts", labelled("babysea_attempts_total")),
-        section("webhook_tries", "Webhook tries", labelled("babysea_webhook_tries_total")),
-        section("oldest_due_seconds", "Oldest due work, s", labelled("babysea_oldest_due_seconds")),
-        section(
-            "commits",
-            "Group commit",
-            vec![
-                ("commits".to_owned(), commits),
-                ("mean_units".to_owned(), mean("babysea_commit_units")),
-                ("mean_ms".to_owned(), mean("babysea_commit_seconds") * 1000.0),
-            ],
-        ),
-    ]
-}
-
-/// `status="pending"}` and the like as `pending`; several as `fal used`.
-fn labels(text: &str) -> String {
-    let values: Vec<&str> = text.split('"').skip(1).step_by(2).collect();
-    values.join(" ")
-}
-
-fn shown(value: f64) -> String {
-    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
 
 fn document(sections: &[Section]) -> Value {

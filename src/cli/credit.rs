@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::account;
 use crate::cli::output::{Answer, fields, number, table, time};
 use crate::cli::parse;
-use crate::identity::{Context, add_credit};
+use crate::identity::{Context, NewGrant, add_credit};
 
 /// Entries read at a time.
 const PAGE: u32 = 5000;
@@ -41,6 +41,9 @@ pub(crate) struct AddArgs {
     /// For people who read the ledger
     #[arg(long)]
     description: String,
+    /// Why, for the log of those who run the server
+    #[arg(long, default_value = "")]
+    reason: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -57,12 +60,13 @@ pub(crate) enum LedgerCommand {
 impl CreditCommand {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Answer> {
         let Self::Add(new) = self;
-        let entry =
-            add_credit(context, new.account, new.amount, &new.key, &new.description).await?;
+        let AddArgs { account: account_id, amount, key, description, reason } = new;
+        let grant = NewGrant { account_id, amount, key, description, reason };
+        let entry = add_credit(context, grant).await?;
         // The balance now: for a repetition it is not the one of that entry.
-        let balance = account::find(context, new.account).await?.balance;
+        let balance = account::find(context, account_id).await?.balance;
         let text = fields(&[
-            ("Account", new.account.to_string()),
+            ("Account", account_id.to_string()),
             ("Entry", entry.seq.to_string()),
             ("Amount", entry.amount.to_string()),
             ("Granted", time(entry.created_at)),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::output::{Answer, fields, table, time};
 use crate::config::Config;
-use crate::identity::Context;
+use crate::identity::{Context, act};
 use crate::people::{NewUser, ResetLink, create_user, reset_link};
 
 /// Users read at a time.
@@ -67,7 +67,8 @@ impl UserCommand {
             Self::ResetLink { email } => Ok(linked(&reset_link(context, &email).await?, config)),
             Self::Operator { email, is } => {
                 let login = context.store.find_login(&email).await?.context("no such user")?;
-                context.store.set_operator(login.user.id, is).await??;
+                let act = act(context, "")?;
+                context.store.set_operator(login.user.id, is, act).await??;
                 let user = User { operator: is, ..login.user };
                 let what = if is { "runs this server" } else { "does not run this server" };
                 Ok(Answer::new(document(&user), format!("{email} {what}.")))

@@ -6,9 +6,13 @@ use actors::account::AccountKind;
 use actors::member::Membership;
 
 use super::flash::Flash;
-use super::nav::{self, Area, NavGroup};
+use super::nav::{self, Area, NavGroup, Room};
 use super::theme::Theme;
-use crate::auth::session::{SignedIn, UNREAD_MAX, Workspace};
+use crate::auth::session::{Operator, SignedIn, UNREAD_MAX, Workspace};
+
+/// The name of the operator's console, and what kind of place it is.
+const CONSOLE: &str = "Console";
+const CONSOLE_KIND: &str = "This server";
 
 /// What every page has.
 #[derive(Debug, Clone)]
@@ -99,13 +103,30 @@ impl Layout {
             place_kind: kind(account.kind),
             home: nav::home(request, slug, is_team),
             nav: nav::workspace(request, slug, is_team, area),
-            switcher: places(request, memberships, Some(slug)),
+            switcher: places(request, person, memberships, Some(slug)),
             person: Person::of(person),
             bell: Some(Bell {
                 href: Area::Notifications.path(slug),
                 unread: *unread,
                 is_here: area == Area::Notifications,
             }),
+            csrf: person.csrf().to_owned(),
+            full: false,
+        }
+    }
+
+    /// Around a page of the operator's console.
+    pub(super) fn console(request: &HttpRequest, operator: &Operator, room: Room) -> Self {
+        let Operator { person, memberships } = operator;
+        Self {
+            head: Head::of(request, room.label()),
+            place: CONSOLE.to_owned(),
+            place_kind: CONSOLE_KIND,
+            home: Room::Overview.path().to_owned(),
+            nav: nav::console(room),
+            switcher: places(request, person, memberships, None),
+            person: Person::of(person),
+            bell: None,
             csrf: person.csrf().to_owned(),
             full: false,
         }
@@ -124,9 +145,11 @@ impl Layout {
     }
 }
 
-/// The workspaces of a person.
+/// Where a person may go: the workspaces, `here` among them, and the console. Whoever is nowhere
+/// among the workspaces is at the console, or at neither.
 pub(super) fn places(
     request: &HttpRequest,
+    person: &SignedIn,
     memberships: &[Membership],
     here: Option<&str>,
 ) -> Vec<Place> {
@@ -136,7 +159,13 @@ pub(super) fn places(
         href: nav::home(request, &membership.slug, membership.is_team()),
         is_here: here == Some(membership.slug.as_str()),
     };
-    memberships.iter().map(place).collect()
+    let console = person.user.operator.then(|| Place {
+        name: CONSOLE.to_owned(),
+        kind: CONSOLE_KIND,
+        href: Room::Overview.path().to_owned(),
+        is_here: request.path().starts_with(Room::Overview.path()),
+    });
+    memberships.iter().map(place).chain(console).collect()
 }
 
 fn kind(kind: AccountKind) -> &'static str {

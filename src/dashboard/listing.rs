@@ -302,8 +302,47 @@ pub(super) fn cut<T>(
     (rows, next)
 }
 
+/// Rows that are looked at for one page of a search: some milliseconds.
+const LOOKED_AT_MAX: usize = 1000;
+
+/// One page of the rows that match, of a table that is read by key, and where the next page begins
+/// when there may be more. A search that finds little looks at a bounded number of rows, and goes
+/// on with the next page.
+pub(super) async fn find_page<T, K: Clone, E>(
+    mut after: Option<K>,
+    limit: usize,
+    matches: impl Fn(&T) -> bool,
+    key: impl Fn(&T) -> K,
+    read: impl AsyncFn(Option<K>, u32) -> Result<Vec<T>, E>,
+) -> Result<(Vec<T>, Option<K>), E> {
+    let (mut found, mut looked_at) = (Vec::new(), 0);
+    let wanted = u32::try_from(limit + 1).unwrap_or(u32::MAX);
+    loop {
+        let rows = read(after.clone(), wanted).await?;
+        let is_last = rows.len() <= limit;
+        looked_at += rows.len();
+        for row in rows {
+            let here = key(&row);
+            if matches(&row) {
+                if found.len() == limit {
+                    return Ok((found, after));
+                }
+                found.push(row);
+            }
+            after = Some(here);
+        }
+        match is_last {
+            true => return Ok((found, None)),
+            false if looked_at >= LOOKED_AT_MAX => return Ok((found, after)),
+            false => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
     const COLUMNS: [Column; 2] = [Column::sorted("Name", "name"), Column::of("Prefix")];
@@ -355,6 +394,26 @@ mod tests {
             let href = listing.sort_href(&COLUMNS[0]);
             assert_eq!(href, format!("/home/personal/api-keys?{next}kind=a%26b"));
         }
+    }
+
+    /// What a search for multiples of this finds among the numbers from 1 to 2500.
+    async fn multiples(of: u32, after: Option<u32>) -> (Vec<u32>, Option<u32>) {
+        let read = async |after: Option<u32>, limit: u32| {
+            let first = after.unwrap_or(0) + 1;
+            Ok::<_, Infallible>((first..=2500).take(limit as usize).collect())
+        };
+        find_page(after, 3, |number| number % of == 0, |number| *number, read).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_search_looks_at_so_many_rows_and_goes_on_where_it_was() {
+        assert_eq!(multiples(1, None).await, (vec![1, 2, 3], Some(3)));
+        assert_eq!(multiples(1, Some(2497)).await, (vec![2498, 2499, 2500], None));
+        assert_eq!(multiples(2, Some(3)).await, (vec![4, 6, 8], Some(9)));
+        let (none, next) = multiples(2001, None).await;
+        assert_eq!((none, next), (Vec::new(), Some(1000)));
+        assert_eq!(multiples(2001, Some(2000)).await, (vec![2001], None));
+        assert_eq!(multiples(9999, Some(2000)).await, (Vec::new(), None));
     }
 
     #[test]

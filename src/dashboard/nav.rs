@@ -117,6 +117,58 @@ impl Area {
     }
 }
 
+/// A page of the operator's console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Overview,
+    Accounts,
+    Users,
+    Audit,
+}
+
+impl Room {
+    const ALL: [Self; 4] = [Self::Overview, Self::Accounts, Self::Users, Self::Audit];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Overview => "Overview",
+            Self::Accounts => "Accounts",
+            Self::Users => "Users",
+            Self::Audit => "Audit log",
+        }
+    }
+
+    fn icon(self) -> &'static str {
+        match self {
+            Self::Overview => "gauge",
+            Self::Accounts => "building-2",
+            Self::Users => "users",
+            Self::Audit => "scroll-text",
+        }
+    }
+
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Overview => "/operator",
+            Self::Accounts => "/operator/accounts",
+            Self::Users => "/operator/users",
+            Self::Audit => "/operator/audit",
+        }
+    }
+}
+
+/// The sidebar of the console.
+pub(super) fn console(here: Room) -> Vec<NavGroup> {
+    let link = |room: Room| NavLink {
+        label: room.label(),
+        icon: room.icon(),
+        href: room.path().to_owned(),
+        is_here: room == here,
+        new_tab: false,
+    };
+    vec![NavGroup { label: "This server", links: Room::ALL.map(link).into() }]
+}
+
 /// The sidebar of a workspace: of its pages those that this server has.
 pub(super) fn workspace(
     request: &HttpRequest,

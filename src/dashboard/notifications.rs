@@ -3,6 +3,7 @@
 //! Whether a notification was read is the same for everybody, so those mark it who may change
 //! what the owner is told (`spec/dashboard.md` 1.3).
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use actors::id::{EndpointId, NotificationId};
@@ -16,11 +17,12 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::alerts::{AlertsCard, Fields};
 use super::flash::Flash;
 use super::form::Nothing;
 use super::layout::Layout;
 use super::nav::Area;
-use super::{Dashboard, live, page, redirect};
+use super::{Dashboard, live, page_with, redirect};
 use crate::auth::session::{CsrfForm, Workspace};
 use crate::error::page::PageError;
 
@@ -40,6 +42,7 @@ struct NotificationsPage {
     /// The last one of this page, when there are more.
     next: Option<NotificationId>,
     version: String,
+    alerts: String,
     csrf: String,
 }
 
@@ -68,23 +71,51 @@ pub(super) async fn list(
     request: HttpRequest,
     query: Query<PageQuery>,
 ) -> Result<HttpResponse, PageError> {
+    let path = Area::Notifications.path(&workspace.slug);
+    let alerts = AlertsCard::find(&dashboard, &workspace, &path).await?;
+    draw(&workspace, &dashboard, &request, &query, alerts).await
+}
+
+pub(super) async fn save_alerts(
+    workspace: Workspace,
+    dashboard: Data<Dashboard>,
+    request: HttpRequest,
+    form: CsrfForm<Fields>,
+) -> Result<HttpResponse, PageError> {
+    let path = Area::Notifications.path(&workspace.slug);
+    match AlertsCard::save(&dashboard, &workspace, &path, form.0).await? {
+        Ok(()) => Ok(redirect(&path, Flash::success("Alerts saved"))),
+        Err(again) => draw(&workspace, &dashboard, &request, &PageQuery::default(), again).await,
+    }
+}
+
+async fn draw(
+    workspace: &Workspace,
+    dashboard: &Dashboard,
+    request: &HttpRequest,
+    query: &PageQuery,
+    alerts: AlertsCard,
+) -> Result<HttpResponse, PageError> {
     let (store, account_id) = (&dashboard.context.store, workspace.account.id);
     let before = NotificationId::parse(&query.after);
     let mut found = store.list_notifications(account_id, before, PAGE + 1).await?;
     let more = found.len() > PAGE as usize;
     found.truncate(PAGE as usize);
     let endpoints = store.list_endpoints(account_id).await?;
-    page(&NotificationsPage {
-        layout: Layout::workspace(&request, &workspace, Area::Notifications),
+    let status = if alerts.is_wrong() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let page = NotificationsPage {
+        layout: Layout::workspace(request, workspace, Area::Notifications),
         has_unread: workspace.unread > 0,
         may_change: workspace.may(Permission::ChangeAlerts),
         path: Area::Notifications.path(&workspace.slug),
         is_first: before.is_none(),
         next: found.last().filter(|_| more).map(|last| last.id),
-        version: version(&dashboard, &workspace).await?,
+        version: version(dashboard, workspace).await?,
+        alerts: alerts.render()?,
         rows: found.iter().map(|one| Row::of(one, &endpoints, &workspace.slug)).collect(),
         csrf: workspace.csrf().to_owned(),
-    })
+    };
+    page_with(status, &page)
 }
 
 /// Tells when there is another one, or one was read or dismissed.

@@ -1,10 +1,13 @@
 //! What is wrong with a form, beside the field that it is about.
 
+use actors::ports::GrantRefusal;
 use actors::ports::people::UserRefusal;
 use actors::ports::teams::TeamRefusal;
 
 use super::flash::Flash;
+use super::form::sentence;
 use crate::error::page::PageError;
+use crate::identity::IdentityError;
 use crate::people::PeopleError;
 
 /// One thing that is wrong with a form, or nothing.
@@ -30,6 +33,24 @@ impl Problem {
         !self.text.is_empty()
     }
 
+    /// Something that is wrong with a field, as a sentence.
+    pub(super) fn new(field: &'static str, text: &impl ToString) -> Self {
+        Self { field, text: sentence(&text.to_string()) }
+    }
+
+    /// The same of what those who run the server do.
+    pub(super) fn with_identity(error: IdentityError) -> Result<Self, PageError> {
+        match error {
+            IdentityError::Invalid { field, problem } => {
+                Ok(Self::new(field.strip_prefix("the ").unwrap_or(field), &problem))
+            }
+            IdentityError::Grant(GrantRefusal::UnknownAccount) => Err(PageError::NotFound),
+            IdentityError::Grant(refusal) => Ok(Self::new("", &refusal)),
+            IdentityError::Store(error) => Err(error.into()),
+            other => Err(PageError::internal(other)),
+        }
+    }
+
     /// What can be said beside a form; the rest has a page of its own.
     pub(super) fn with(error: PeopleError) -> Result<Self, PageError> {
         let field = match &error {
@@ -51,19 +72,11 @@ impl Problem {
             | PeopleError::User(_)
             | PeopleError::Team(_) => "",
         };
-        Ok(Self { field, text: sentence(&error) })
+        Ok(Self { field, text: sentence(&error.to_string()) })
     }
 
     /// The same as what the next page says, where there is no form any more.
     pub(super) fn flash(error: PeopleError) -> Result<Flash, PageError> {
         Self::with(error).map(|problem| Flash::error(problem.text))
     }
-}
-
-/// With a capital at its beginning and a full stop at its end.
-fn sentence(text: &impl ToString) -> String {
-    let text = text.to_string();
-    let mut rest = text.chars();
-    let first: String = rest.next().map(|c| c.to_uppercase().collect()).unwrap_or_default();
-    format!("{first}{}.", rest.as_str())
 }

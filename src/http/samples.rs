@@ -42,6 +42,7 @@ pub(crate) fn account() -> Account {
         plan: Plan::Pro,
         email: Some("ops@paperlab.example".to_owned()),
         failover_on_moderation: false,
+        suspended_at: None,
         balance: Credits::parse("4.100").unwrap(),
         created_at: "2026-05-19T17:40:00Z".parse().unwrap(),
     }

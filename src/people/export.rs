@@ -18,6 +18,7 @@ use actors::webhook::WebhookEndpoint;
 use serde_json::{Value, json};
 
 use super::{People, PeopleError};
+use crate::store::request_log::RequestRow;
 
 /// Rows read at a time.
 const PAGE: u32 = 500;
@@ -60,6 +61,7 @@ impl People {
             document["api_keys"] = store.list_keys(own).await?.iter().map(api_key).collect();
             document["webhooks"] = endpoints.iter().map(webhook).collect();
             document["webhook_deliveries"] = self.deliveries(own, &endpoints).await?;
+            document["api_requests"] = self.requests(own).await?;
             document["activity"] = self.activity(own).await?;
         }
         Ok(document)
@@ -114,6 +116,19 @@ impl People {
         Ok(Value::Array(deliveries))
     }
 
+    async fn requests(&self, account_id: AccountId) -> Result<Value, PeopleError> {
+        let mut requests: Vec<RequestRow> = Vec::new();
+        loop {
+            let before = requests.last().map(|request| request.id);
+            let page = self.context.store.list_requests(account_id, before, PAGE).await?;
+            let last = page.len() < PAGE as usize;
+            requests.extend(page);
+            if last || requests.len() >= ROWS_MAX {
+                return Ok(requests.iter().map(request).collect());
+            }
+        }
+    }
+
     async fn activity(&self, account_id: AccountId) -> Result<Value, PeopleError> {
         let (mut lines, mut before) = (Vec::new(), None::<ActivityId>);
         loop {
@@ -133,6 +148,21 @@ impl People {
             }
         }
     }
+}
+
+/// Without the hash of the address, which is ours.
+fn request(request: &RequestRow) -> Value {
+    json!({
+        "api_key": request.key_name,
+        "api_key_prefix": request.key_prefix,
+        "method": request.method,
+        "endpoint": request.endpoint,
+        "query": request.query,
+        "status": request.status,
+        "error_code": request.code,
+        "user_agent": request.user_agent,
+        "at": request.requested_at,
+    })
 }
 
 fn entry(entry: &LedgerEntry) -> Value {

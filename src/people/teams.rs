@@ -37,6 +37,7 @@ impl People {
             email: None,
             balance: Credits::ZERO,
             failover_on_moderation: false,
+            suspended_at: None,
             created_at: by.at,
         };
         self.context.store.create_team(account, &slug, owner.id, TEAMS_MAX, by).await??;

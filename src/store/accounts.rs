@@ -3,22 +3,25 @@
 use std::sync::LazyLock;
 
 use actors::account::{Account, AccountKind, Plan, Standing};
+use actors::activity::{Actor, By, Deed, NewActivity};
 use actors::api_key::ApiKey;
 use actors::id::AccountId;
 use actors::ledger::{Balance, EntryKind, EntrySubject, LedgerEntry, MovementError};
 use actors::money::Credits;
+use actors::operator::{AccountChange, Act, NewOperatorAction, Subject};
 use actors::ports::{AccountStore, Grant, GrantRefusal, StoreError};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::store::ledger::{EntryRow, KeyOfGrant};
-use crate::store::rowset::{AccountKey, Id, Kind, SetStatement, Time};
+use crate::store::rowset::{ACCOUNT_KEY, AccountKey, Id, Kind, SetStatement, Time};
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
 use crate::store::{
-    BeginWrite, Store, alerts, database, in_turn, is_unique_violation, keys, ledger, on,
+    Store, activities, alerts, database, is_unique_violation, keys, ledger, on, operator,
 };
 
 /// Writes a new account with its balance.
@@ -51,8 +54,31 @@ const FIND: &str = "SELECT * FROM accounts WHERE id = $1 AND deleted_at IS NULL"
 const LIST: &str = "SELECT * FROM accounts WHERE id > $1 AND deleted_at IS NULL
      ORDER BY id LIMIT $2";
 
-const SET_FAILOVER_ON_MODERATION: &str =
-    "UPDATE accounts SET failover_on_moderation = $2 WHERE id = $1";
+/// Reads an account, locked.
+static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &ACCOUNT_KEY,
+        "SELECT stored.* FROM {rows} AS r
+         JOIN accounts AS stored ON stored.id = r.account_id AND stored.deleted_at IS NULL
+         {for update by id}",
+    )
+});
+
+static CHANGE: LazyLock<SetStatement> = LazyLock::new(|| {
+    SetStatement::new(
+        &[
+            ("account_id", Kind::Id),
+            ("plan", Kind::Text),
+            ("suspended_at", Kind::Time),
+            ("failover_on_moderation", Kind::Bool),
+        ],
+        "UPDATE accounts SET
+             plan = r.plan,
+             suspended_at = r.suspended_at,
+             failover_on_moderation = r.failover_on_moderation
+         FROM {rows} AS r WHERE accounts.id = r.account_id",
+    )
+});
 
 const ANY: &str = "SELECT EXISTS (SELECT 1 FROM accounts)";
 
@@ -66,9 +92,18 @@ impl AccountStore for Store {
         &self,
         account: Account,
         grant: Option<Grant>,
+        act: Act,
     ) -> Result<Account, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let account = insert(&mut transaction, account, grant).await?;
+        let action = NewOperatorAction {
+            act,
+            action: "account.created",
+            subject: Subject::Account(account.id),
+            was: String::new(),
+            became: format!("{}, {}", account.plan.as_str(), account.balance),
+        };
+        operator::record(&mut transaction, &action).await?;
         transaction.commit().await?;
         Ok(account)
     }
@@ -118,27 +153,53 @@ impl AccountStore for Store {
         &self,
         account_id: AccountId,
         grant: Grant,
+        act: Act,
     ) -> Result<Result<LedgerEntry, GrantRefusal>, StoreError> {
-        match self.grant_once(account_id, &grant).await {
+        match self.grant_once(account_id, &grant, &act).await {
             // Somebody used the key at the same moment for another account, whose row we did
             // not lock. What they did is durable now, and decides.
-            Err(error) if is_unique_violation(&error) => self.grant_once(account_id, &grant).await,
+            Err(error) if is_unique_violation(&error) => {
+                self.grant_once(account_id, &grant, &act).await
+            }
             answered => answered,
         }
     }
 
-    async fn set_failover_on_moderation(
+    async fn change_account(
         &self,
         id: AccountId,
-        allowed: bool,
+        change: AccountChange,
+        act: Act,
     ) -> Result<bool, StoreError> {
-        in_turn!(&self.db, pool => {
-            let mut transaction = pool.begin_write().await.map_err(database)?;
-            let update = sqlx::query(SET_FAILOVER_ON_MODERATION).bind(id.0).bind(allowed);
-            let changed = update.execute(&mut *transaction).await.map_err(database)?;
-            transaction.commit().await.map_err(database)?;
-            Ok(changed.rows_affected() == 1)
-        })
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        let rows: Vec<AccountRow> = transaction.fetch(&LOAD, &[AccountKey::new(id)]).await?;
+        let Some(row) = rows.into_iter().next() else { return Ok(false) };
+        let before = Account::try_from(row)?;
+        let after = change.apply(before.clone(), act.by.at);
+        if after == before {
+            return Ok(true);
+        }
+        let row = json!({
+            "account_id": Id(id.0),
+            "plan": after.plan.as_str(),
+            "suspended_at": after.suspended_at.map(Time),
+            "failover_on_moderation": after.failover_on_moderation,
+        });
+        transaction.write("accounts", &CHANGE, &[row]).await?;
+        // Its members are not told by whom.
+        let by = By { actor: Actor::System, ..act.by };
+        let deed = Deed::new("account", "updated", change.told());
+        activities::record(&mut transaction, &NewActivity { account_id: id, by, deed }).await?;
+        let action = NewOperatorAction {
+            act,
+            action: change.action(),
+            subject: Subject::Account(id),
+            was: change.state(&before).to_owned(),
+            became: change.state(&after).to_owned(),
+        };
+        operator::record(&mut transaction, &action).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn list_entries(
@@ -165,6 +226,7 @@ impl Store {
         &self,
         account_id: AccountId,
         grant: &Grant,
+        act: &Act,
     ) -> Result<Result<LedgerEntry, GrantRefusal>, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let account = [AccountKey::new(account_id)];
@@ -194,6 +256,14 @@ impl Store {
         transaction.write("ledger_entries", &ledger::INSERT, &[ledger::entry_out(&entry)]).await?;
         let changed = [standings::standing_out(account_id, before, after)];
         transaction.write("accounts", &standings::UPDATE, &changed).await?;
+        let action = NewOperatorAction {
+            act: act.clone(),
+            action: "credit.granted",
+            subject: Subject::Account(account_id),
+            was: before.balance.credits.to_string(),
+            became: after.balance.credits.to_string(),
+        };
+        operator::record(&mut transaction, &action).await?;
         transaction.commit().await?;
         Ok(Ok(entry))
     }
@@ -255,6 +325,7 @@ pub(crate) struct AccountRow {
     plan: String,
     email: Option<String>,
     failover_on_moderation: bool,
+    suspended_at: Option<DateTime<Utc>>,
     balance_millicredits: i64,
     created_at: DateTime<Utc>,
 }
@@ -272,6 +343,7 @@ impl TryFrom<AccountRow> for Account {
             name: row.name,
             email: row.email,
             failover_on_moderation: row.failover_on_moderation,
+            suspended_at: row.suspended_at,
             created_at: row.created_at,
         })
     }

@@ -175,9 +175,11 @@ impl AuditReport {
     }
 
     fn guarded(&mut self, guards: &[String]) {
-        for guard in GUARDS.iter().filter(|guard| !guards.iter().any(|found| found == *guard)) {
-            let detail = format!("the trigger {guard} is missing or disabled");
-            self.find("ledger.is_append_only", "database", detail);
+        for (invariant, guard) in GUARDS {
+            if !guards.iter().any(|found| found == guard) {
+                let detail = format!("the trigger {guard} is missing or disabled");
+                self.find(invariant, "database", detail);
+            }
         }
     }
 }

@@ -124,11 +124,11 @@ static DELETE: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
-const LIST_BY_PREFIX: &str = "SELECT api_keys.*, accounts.plan FROM api_keys
+const LIST_BY_PREFIX: &str = "SELECT api_keys.*, accounts.plan, accounts.suspended_at FROM api_keys
      JOIN accounts ON accounts.id = api_keys.account_id
      WHERE api_keys.prefix = $1 ORDER BY api_keys.id";
 
-const FIND: &str = "SELECT api_keys.*, accounts.plan FROM api_keys
+const FIND: &str = "SELECT api_keys.*, accounts.plan, accounts.suspended_at FROM api_keys
      JOIN accounts ON accounts.id = api_keys.account_id
      WHERE api_keys.id = $1";
 
@@ -366,6 +366,7 @@ struct CredentialRow {
     #[sqlx(flatten)]
     key: KeyRow,
     plan: String,
+    suspended_at: Option<DateTime<Utc>>,
 }
 
 impl TryFrom<CredentialRow> for Credential {
@@ -374,7 +375,8 @@ impl TryFrom<CredentialRow> for Credential {
     fn try_from(row: CredentialRow) -> Result<Self, StoreError> {
         let key = ApiKey::try_from(row.key)?;
         let corrupt = || StoreError::Corrupt(format!("account {}", key.account_id));
-        Ok(Self { plan: Plan::parse(&row.plan).ok_or_else(corrupt)?, key })
+        let plan = Plan::parse(&row.plan).ok_or_else(corrupt)?;
+        Ok(Self { plan, suspended: row.suspended_at.is_some(), key })
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::LazyLock;
 
-use actors::activity::{By, Deed, NewActivity};
+use actors::activity::{Actor, By, Deed, NewActivity};
 use actors::alert::{AlertSettings, Alerts};
 use actors::id::{AccountId, NotificationId};
 use actors::notification::{Notification, NotificationKind};
+use actors::operator::{Act, NewOperatorAction, Subject};
 use actors::ports::StoreError;
 use actors::ports::deliveries::NotificationStore;
 use async_trait::async_trait;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use crate::store::rowset::{AccountKey, Id, Kind, SetStatement, Time};
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
-use crate::store::{Store, activities, alerts, database, in_turn, on};
+use crate::store::{Store, activities, alerts, database, in_turn, on, operator};
 
 /// Writes new notifications.
 pub(crate) static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -129,8 +130,20 @@ impl NotificationStore for Store {
             return Ok(false);
         }
         let mut alerts = alerts::load(&mut transaction, account_id).await?;
+        let was = told(&alerts.settings);
         alerts.change(settings);
         let deed = Deed::new("credit_alert", "settings_updated", told(&alerts.settings));
+        // At the command line it is nobody of the account.
+        if by.actor == Actor::System {
+            let action = NewOperatorAction {
+                act: Act { by, reason: String::new() },
+                action: "account.alerts_changed",
+                subject: Subject::Account(account_id),
+                was,
+                became: deed.description.clone(),
+            };
+            operator::record(&mut transaction, &action).await?;
+        }
         activities::record(&mut transaction, &NewActivity { account_id, by, deed }).await?;
         alerts::save(&mut transaction, account_id, &alerts).await?;
         transaction.commit().await?;

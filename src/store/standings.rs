@@ -34,6 +34,9 @@ pub(crate) static LOAD: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
+/// Reads one as it is, for people.
+pub(crate) const FIND: &str = "SELECT * FROM accounts WHERE id = $1 AND deleted_at IS NULL";
+
 /// Changes standings, each only from where its balance was read: whatever changes a count
 /// appends to the ledger too, or deletes a record in the turn of the one writer.
 pub(crate) static UPDATE: LazyLock<SetStatement> = LazyLock::new(|| {

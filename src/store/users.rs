@@ -6,6 +6,7 @@ use actors::account::AccountKind;
 use actors::activity::{By, Deed};
 use actors::id::{AccountId, TokenId, UserId};
 use actors::mail::NewMail;
+use actors::operator::{Act, NewOperatorAction, Subject};
 use actors::ports::StoreError;
 use actors::ports::people::{Login, NewPerson, PasswordChange, UserRefusal, UserStore};
 use actors::user::{Email, OneTimeToken, Purpose, User};
@@ -17,7 +18,8 @@ use uuid::Uuid;
 use crate::store::rowset::{Id, Kind, SetStatement, Time};
 use crate::store::transaction::WriteTransaction;
 use crate::store::{
-    Store, accounts, activities, database, is_unique_violation, members, on, removal, tokens,
+    Store, accounts, activities, database, is_unique_violation, members, on, operator, removal,
+    tokens,
 };
 
 /// The columns of a [`UserRow`], for a table called `users`.
@@ -214,6 +216,17 @@ impl UserStore for Store {
         members::own(&mut transaction, account.id, None, user.id).await?;
         members::join_as_owner(&mut transaction, account.id, user.id, by.at).await?;
         greet(&mut transaction, &user, by).await?;
+        // Only those who run the server make somebody an operator.
+        if user.operator {
+            let action = NewOperatorAction {
+                act: Act { by, reason: String::new() },
+                action: "user.operator_granted",
+                subject: Subject::User(user.id),
+                was: String::new(),
+                became: rank(true).to_owned(),
+            };
+            operator::record(&mut transaction, &action).await?;
+        }
         transaction.commit().await?;
         Ok(Ok(()))
     }
@@ -314,15 +327,45 @@ impl UserStore for Store {
         &self,
         id: UserId,
         operator: bool,
+        act: Act,
     ) -> Result<Result<(), UserRefusal>, StoreError> {
         let mut transaction = WriteTransaction::begin(&self.db).await?;
-        if let Err(refusal) = may_lose_operator(&mut transaction, id, !operator).await? {
-            return Ok(Err(refusal));
-        }
+        let was = match may_lose_operator(&mut transaction, id, !operator).await? {
+            Err(refusal) => return Ok(Err(refusal)),
+            Ok(was) if was == operator => return Ok(Ok(())),
+            Ok(was) => was,
+        };
         let row = json!({ "user_id": Id(id.0), "operator": operator });
         transaction.write("users", &SET_OPERATOR, &[row]).await?;
+        let action = NewOperatorAction {
+            act,
+            action: if operator { "user.operator_granted" } else { "user.operator_revoked" },
+            subject: Subject::User(id),
+            was: rank(was).to_owned(),
+            became: rank(operator).to_owned(),
+        };
+        operator::record(&mut transaction, &action).await?;
         transaction.commit().await?;
         Ok(Ok(()))
+    }
+
+    async fn end_sessions(&self, id: UserId, act: Act) -> Result<Option<u64>, StoreError> {
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        if may_lose_operator(&mut transaction, id, false).await?.is_err() {
+            return Ok(None);
+        }
+        let all = json!({ "user_id": Id(id.0), "keep": Id(Uuid::nil()) });
+        let ended = transaction.execute(&END_SESSIONS, &[all]).await?;
+        let action = NewOperatorAction {
+            act,
+            action: "user.sessions_ended",
+            subject: Subject::User(id),
+            was: ended.to_string(),
+            became: "0".to_owned(),
+        };
+        operator::record(&mut transaction, &action).await?;
+        transaction.commit().await?;
+        Ok(Some(ended))
     }
 
     async fn delete_user(
@@ -377,12 +420,18 @@ async fn greet(
     activities::record_personal(transaction, user.id, by, &deed).await
 }
 
-/// Whether this person exists and, if he is to be no operator any more, another one is.
+/// Whether somebody runs the server, in a word.
+fn rank(operator: bool) -> &'static str {
+    if operator { "operator" } else { "user" }
+}
+
+/// Whether this person is an operator; refused when there is no such person, or when he is to be
+/// none any more and no other one is.
 async fn may_lose_operator(
     transaction: &mut WriteTransaction<'_>,
     id: UserId,
     loses: bool,
-) -> Result<Result<(), UserRefusal>, StoreError> {
+) -> Result<Result<bool, UserRefusal>, StoreError> {
     let row = [json!({ "user_id": Id(id.0) })];
     let found: Vec<(Uuid, bool)> = transaction.fetch(&LOCK, &row).await?;
     let (this, others): (Vec<_>, Vec<_>) = found.iter().partition(|(found, _)| *found == id.0);
@@ -390,7 +439,7 @@ async fn may_lose_operator(
     if *operator && loses && others.is_empty() {
         return Ok(Err(UserRefusal::LastOperator));
     }
-    Ok(Ok(()))
+    Ok(Ok(*operator))
 }
 
 /// Whether there is a person, with the answer staying true until the transaction ends.

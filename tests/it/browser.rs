@@ -17,7 +17,7 @@ async fn people_use_the_dashboard_in_a_browser() {
         return;
     }
     let app = TestApp::start(Backend::Sqlite).await;
-    let [ada, ben, cleo, dan] = people(&app).await;
+    let [ada, ben, cleo, dan, olga] = people(&app).await;
     let output = Command::new("node")
         .arg("run.mjs")
         .current_dir(directory())
@@ -31,6 +31,7 @@ async fn people_use_the_dashboard_in_a_browser() {
                 "ben": ben.cookie(),
                 "cleo": cleo.cookie(),
                 "dan": dan.cookie(),
+                "olga": olga.cookie(),
             })
             .to_string(),
         )
@@ -45,12 +46,14 @@ async fn people_use_the_dashboard_in_a_browser() {
 }
 
 /// Ada owns the personal account and two teams, in one of which Ben is an owner and Cleo a member.
-/// Dan is in none of them.
-async fn people(app: &TestApp) -> [Person; 4] {
+/// Dan is in none of them, nor is Olga, who runs the server.
+async fn people(app: &TestApp) -> [Person; 5] {
     let ada = Person::new(app, "Ada Lovelace").await;
     let ben = Person::new(app, "Ben Nevis").await;
     let cleo = Person::new(app, "Cleo Patra").await;
     let dan = Person::new(app, "Dan Abroad").await;
+    let olga = Person::new(app, "Olga Operator").await;
+    app.cli(&["user", "operator", "--email", "olga.operator@example.com", "--is", "true"]);
     ada.own(app, &app.account_id).await;
     for (name, slug) in [("Paper Lab", "paper-lab"), ("Empty Lab", "empty-lab")] {
         let printed = app.cli(&[
@@ -73,7 +76,7 @@ async fn people(app: &TestApp) -> [Person; 4] {
             cleo.join(app, account, "member").await;
         }
     }
-    [ada, ben, cleo, dan]
+    [ada, ben, cleo, dan, olga]
 }
 
 /// Whether the stories can be told. `tests/run` installs what they need; where CI says that it is

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::support::app::TestApp;
 use crate::support::database::Backend;
 use crate::support::people::{self, Page, Person, browser};
+use crate::support::wait;
 
 const KEYS: &str = "/home/paper-lab/api-keys";
 
@@ -206,4 +207,38 @@ async fn keys_of_another_account_do_not_exist() {
         assert_eq!(answer.status, 404, "{dialog}");
     }
     assert_eq!(keys(&app, &app.account_id)[0]["status"], "active");
+}
+
+#[tokio::test]
+async fn what_somebody_takes_along_has_the_requests_of_the_own_account_only() {
+    let app = TestApp::start(Backend::Sqlite).await;
+    let (owner, _, team) = team(&app).await;
+    owner.own(&app, &app.account_id).await;
+    let teams = app.cli(&[
+        "key",
+        "create",
+        "--account",
+        &team,
+        "--name",
+        "ours",
+        "--preset",
+        "full_access",
+    ]);
+    let teams = teams["apikey"].as_str().unwrap().to_owned();
+    assert_eq!(app.get_as(&teams, "/v1/status").send().await.unwrap().status(), 200);
+    assert_eq!(app.get("/v1/usage?days=7").send().await.unwrap().status(), 200);
+    let document = wait::until("the request is in the log", async || {
+        let page = owner.post(&app, "/home/settings", "/home/settings/export", &[]).await;
+        let document: Value = serde_json::from_str(&page.text).unwrap();
+        Some(document).filter(|it| it["api_requests"].as_array().is_some_and(|it| !it.is_empty()))
+    })
+    .await;
+    let requests = document["api_requests"].as_array().unwrap();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    let request = &requests[0];
+    assert_eq!(
+        (&request["api_key"], &request["endpoint"], &request["query"], &request["status"]),
+        (&"Default".into(), &"/v1/usage".into(), &"days=7".into(), &200.into())
+    );
+    assert!(!document.to_string().contains("ip_hash"));
 }

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use actors::account::{AccountKind, Plan};
 use actors::webhook::EventName;
+use babysea::clock::SystemClock;
 use babysea::config::{Config, Overrides};
 use babysea::identity::{Context, NewAccount, NewEndpoint, create_account, create_endpoint};
 use babysea::secrets::{MasterKey, Purpose};
 use babysea::store::{Db, Store};
+use providers::clock::Clock as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -258,7 +260,7 @@ async fn what_an_older_version_has_left_is_delivered(backend: Backend) {
     let mut older = Migrator::new(folder).await.unwrap();
     older.migrations.to_mut().retain(|migration| migration.version <= OLDER);
     let receiver = Receiver::start();
-    let (account, now) = (random(), chrono::Utc::now());
+    let (account, now) = (random(), SystemClock.now());
     let new_account =
         "INSERT INTO accounts (id, name, kind, plan, balance_millicredits, ledger_seq, created_at)
          VALUES ($1, 'Paper Lab', 'team', 'enterprise', 0, 0, $2)";

@@ -215,6 +215,7 @@ async fn people_look_after_what_is_theirs(backend: Backend) {
     assert_eq!(document["profile"]["email"], "new@example.com");
     assert_eq!(document["generations"].as_array().unwrap().len(), 1);
     assert_eq!(document["api_keys"][0]["name"], "Default");
+    assert_eq!(document["api_requests"][0]["api_key"], "Default");
     assert!(!exported.text.contains(&app.key[9..]), "no secret is in it");
     assert!(!exported.text.contains("hash"));
 }

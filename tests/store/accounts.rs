@@ -6,7 +6,9 @@ use actors::id::AccountId;
 use actors::ledger::EntryKind;
 use actors::money::Credits;
 use actors::ports::{AccountStore, Grant, GrantRefusal, IdSource, KeyStore};
-use babysea::identity::{IdentityError, NewAccount, add_credit, bootstrap, create_account};
+use babysea::identity::{
+    IdentityError, NewAccount, NewGrant, add_credit, bootstrap, create_account,
+};
 use babysea::ids::SystemIds;
 use futures_util::future::join_all;
 
@@ -73,13 +75,16 @@ fn grant(amount: &str, key: &str) -> Grant {
 
 async fn a_grant_happens_once(test: TestStore) {
     let (account, other) = (test.account("1").await, test.account("1").await);
-    let first = test.store.grant(account, grant("2.5", "order:1")).await.unwrap().unwrap();
+    let first =
+        test.store.grant(account, grant("2.5", "order:1"), test.act()).await.unwrap().unwrap();
     assert_eq!((first.kind, first.seq), (EntryKind::Add, 2));
     assert_eq!(first.balance_after.to_string(), "3.500");
-    let again = test.store.grant(account, grant("2.5", "order:1")).await.unwrap().unwrap();
+    let again =
+        test.store.grant(account, grant("2.5", "order:1"), test.act()).await.unwrap().unwrap();
     assert_eq!(again, first);
     for (account, amount) in [(account, "2.501"), (other, "2.5")] {
-        let refused = test.store.grant(account, grant(amount, "order:1")).await.unwrap();
+        let refused =
+            test.store.grant(account, grant(amount, "order:1"), test.act()).await.unwrap();
         assert_eq!(refused, Err(GrantRefusal::KeyConflict));
     }
     assert_eq!(test.balance(account).await.to_string(), "3.500");
@@ -91,7 +96,7 @@ async fn concurrent_grants_under_one_key_happen_once(test: TestStore) {
     let (account, other) = (test.account("1").await, test.account("1").await);
     let racers = (0..20).map(|racer| {
         let account = if racer % 2 == 0 { account } else { other };
-        test.store.grant(account, grant("1", "order:2"))
+        test.store.grant(account, grant("1", "order:2"), test.act())
     });
     let answers: Vec<_> = join_all(racers).await.into_iter().map(Result::unwrap).collect();
     let granted: Vec<_> = answers.iter().flatten().collect();
@@ -104,12 +109,19 @@ async fn concurrent_grants_under_one_key_happen_once(test: TestStore) {
 
 async fn a_grant_is_refused_for_good_reasons(test: TestStore) {
     let nobody = AccountId(SystemIds.next());
-    let refused = test.store.grant(nobody, grant("1", "order:3")).await.unwrap();
+    let refused = test.store.grant(nobody, grant("1", "order:3"), test.act()).await.unwrap();
     assert_eq!(refused, Err(GrantRefusal::UnknownAccount));
     let account = test.account("9999999.999").await;
-    let refused = test.store.grant(account, grant("0.001", "order:4")).await.unwrap();
+    let refused = test.store.grant(account, grant("0.001", "order:4"), test.act()).await.unwrap();
     assert_eq!(refused, Err(GrantRefusal::TooLarge));
-    let nothing = add_credit(&test.context, account, Credits::ZERO, "order:5", "x").await;
+    let nothing = NewGrant {
+        account_id: account,
+        amount: Credits::ZERO,
+        key: "order:5".to_owned(),
+        description: "x".to_owned(),
+        reason: String::new(),
+    };
+    let nothing = add_credit(&test.context, nothing).await;
     assert!(matches!(nothing, Err(IdentityError::Invalid { field: "the amount", .. })));
     assert_eq!(test.ledger(account).await.len(), 1);
     test.finish().await;
@@ -119,7 +131,7 @@ async fn grants_and_reserves_at_the_same_time_all_count(test: TestStore) {
     let account = test.account("10").await;
     let grants = join_all((0..20).map(|number| {
         let grant = grant("0.5", &format!("order:{number}"));
-        test.store.grant(account, grant)
+        test.store.grant(account, grant, test.act())
     }));
     let accepts = join_all((0..20).map(|_| test.accepted(account)));
     let (grants, _) = tokio::join!(grants, accepts);
@@ -131,7 +143,11 @@ async fn grants_and_reserves_at_the_same_time_all_count(test: TestStore) {
 async fn a_ledger_is_read_in_pages(test: TestStore) {
     let account = test.account("1").await;
     for number in 0..4 {
-        test.store.grant(account, grant("1", &format!("page:{number}"))).await.unwrap().unwrap();
+        test.store
+            .grant(account, grant("1", &format!("page:{number}")), test.act())
+            .await
+            .unwrap()
+            .unwrap();
     }
     let mut seqs = Vec::new();
     loop {

@@ -39,6 +39,7 @@ async fn account_on(test: &TestStore, plan: Plan) -> AccountId {
         plan,
         email: None,
         failover_on_moderation: false,
+        suspended_at: None,
         balance: Credits::ZERO,
         created_at: at(0),
     };
@@ -49,7 +50,7 @@ async fn account_on(test: &TestStore, plan: Plan) -> AccountId {
         description: "start".to_owned(),
         at: at(0),
     };
-    test.store.create_account(account, Some(grant)).await.unwrap();
+    test.store.create_account(account, Some(grant), test.act()).await.unwrap();
     id
 }
 

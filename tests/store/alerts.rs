@@ -37,7 +37,7 @@ async fn grant(test: &TestStore, account_id: AccountId, amount: &str) {
     let key = format!("more:{}", SystemIds.next());
     let description = "More".to_owned();
     let grant = Grant { amount: credits(amount), key, description, at: at(1) };
-    test.store.grant(account_id, grant).await.unwrap().unwrap();
+    test.store.grant(account_id, grant, test.act()).await.unwrap().unwrap();
 }
 
 async fn an_account_that_never_chose_is_told_below_half_a_credit_once(test: TestStore) {

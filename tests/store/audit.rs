@@ -195,7 +195,7 @@ impl Filled {
             description: "An order".to_owned(),
             at: at(0),
         };
-        test.store.grant(account, grant).await.unwrap().unwrap();
+        test.store.grant(account, grant, test.act()).await.unwrap().unwrap();
         let endpoint = test.endpoint(account, &EventName::DEFAULT).await.state.id;
         let succeeded = test.processing(account).await;
         test.advance(&succeeded, vec![completed(1)]).await.unwrap();

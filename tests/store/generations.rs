@@ -9,7 +9,6 @@ use actors::id::{AccountId, GenerationId, NodeId};
 use actors::ports::{DeliveryStore, GenerationStore, IdSource, StoreError};
 use actors::webhook::EventName;
 use babysea::ids::SystemIds;
-use babysea::store::Db;
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 
@@ -237,11 +236,7 @@ async fn the_database_refuses_to_change_history(test: TestStore) {
         "UPDATE ledger_entries SET balance_after_millicredits = 5",
         "DELETE FROM ledger_entries",
     ] {
-        let refused = match test.connect().await {
-            Db::Sqlite(pool, _) => sqlx::query(statement).execute(&pool).await.err(),
-            Db::Postgres(pool) => sqlx::query(statement).execute(&pool).await.err(),
-        };
-        let refused = refused.expect(statement).to_string();
+        let refused = test.refusal(statement).await;
         assert!(refused.contains("append-only"), "{refused}");
     }
     test.finish().await;

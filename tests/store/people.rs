@@ -52,6 +52,7 @@ pub(crate) fn person(email: &str) -> NewPerson {
         email: Some(email.to_owned()),
         balance: Credits::ZERO,
         failover_on_moderation: false,
+        suspended_at: None,
         created_at: at(0),
     };
     let grant = Grant {
@@ -82,7 +83,7 @@ pub(crate) fn mail(user: &User, seconds: i64) -> NewMail {
     }
 }
 
-fn session(user: &User, seconds: i64) -> Session {
+pub(crate) fn session(user: &User, seconds: i64) -> Session {
     Session {
         user_id: user.id,
         id: SessionId(SystemIds.next()),
@@ -295,16 +296,16 @@ async fn codes_can_be_tried_so_often(test: TestStore) {
 async fn the_last_operator_stays(test: TestStore) {
     let store = &test.store;
     let (ada, bob) = (made(&test, "ada@example.com").await, made(&test, "bob@example.com").await);
-    store.set_operator(ada.id, true).await.unwrap().unwrap();
-    let refused = store.set_operator(ada.id, false).await.unwrap();
+    store.set_operator(ada.id, true, test.act()).await.unwrap().unwrap();
+    let refused = store.set_operator(ada.id, false, test.act()).await.unwrap();
     assert_eq!(refused, Err(UserRefusal::LastOperator));
     let code = token(&ada, Purpose::UserDeletion, 0);
     store.create_token(code.clone(), &hash('a'), 5, None, at(-60)).await.unwrap();
     let refused = store.delete_user(ada.id, code.id, at(1)).await.unwrap();
     assert_eq!(refused, Err(UserRefusal::LastOperator));
-    store.set_operator(bob.id, true).await.unwrap().unwrap();
+    store.set_operator(bob.id, true, test.act()).await.unwrap().unwrap();
     // Of two that step down at once, one stays.
-    let both = [ada.id, bob.id].map(|id| store.set_operator(id, false));
+    let both = [ada.id, bob.id].map(|id| store.set_operator(id, false, test.act()));
     let done = join_all(both).await.into_iter().filter(|it| it.as_ref().unwrap().is_ok()).count();
     assert_eq!(done, 1);
     test.finish().await;

@@ -4,6 +4,7 @@ use actors::attempt::{AttemptOutcome, CostSource, EndedAttempt, ProviderCost};
 use actors::failure::{Failure, FailureCode};
 use actors::generation::{Event, Generation, NewAttempt};
 use actors::id::{AccountId, GenerationId};
+use actors::operator::AccountChange;
 use actors::ports::routing::RoutingStore;
 use actors::ports::{AccountStore, GenerationStore, IdSource};
 use actors::router::{Router, RouterRules};
@@ -155,11 +156,14 @@ async fn an_account_says_whether_refused_content_goes_on(test: TestStore) {
         allowed
     };
     assert!(!goes_on().await);
-    assert!(test.store.set_failover_on_moderation(account_id, true).await.unwrap());
+    let allow = async |account_id, allowed| {
+        let change = AccountChange::FailoverOnModeration(allowed);
+        test.store.change_account(account_id, change, test.act()).await.unwrap()
+    };
+    assert!(allow(account_id, true).await);
     assert!(goes_on().await);
-    assert!(test.store.set_failover_on_moderation(account_id, false).await.unwrap());
+    assert!(allow(account_id, false).await);
     assert!(!goes_on().await);
-    let nobodys = AccountId(SystemIds.next());
-    assert!(!test.store.set_failover_on_moderation(nobodys, true).await.unwrap());
+    assert!(!allow(AccountId(SystemIds.next()), true).await);
     test.finish().await;
 }

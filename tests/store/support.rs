@@ -14,11 +14,12 @@ use actors::generation::{
 };
 use actors::id::{AccountId, ActivityId, GenerationId, NodeId};
 use actors::money::Credits;
+use actors::operator::Act;
 use actors::ports::{AccountStore, GenerationStore, Grant, IdSource};
 use actors::retention::Retention;
 use actors::webhook::{DeliveryPolicy, EventName, WebhookEndpoint};
 use babysea::config::{Config, Database, Overrides};
-use babysea::identity::{Context, NewEndpoint, create_endpoint};
+use babysea::identity::{Context, NewEndpoint, act, create_endpoint};
 use babysea::ids::SystemIds;
 use babysea::secrets::MasterKey;
 use babysea::store::audit::{Finding, audit};
@@ -190,12 +191,26 @@ impl TestStore {
         }
     }
 
+    /// Why the database does not run a statement.
+    pub(crate) async fn refusal(&self, statement: &'static str) -> String {
+        let refused = match &self.db {
+            Db::Sqlite(pool, _) => sqlx::query(statement).execute(pool).await.err(),
+            Db::Postgres(pool) => sqlx::query(statement).execute(pool).await.err(),
+        };
+        refused.expect(statement).to_string()
+    }
+
     /// Asks the database for a number.
     pub(crate) async fn count(&self, question: &'static str) -> i64 {
         match &self.db {
             Db::Sqlite(pool, _) => sqlx::query_scalar(question).fetch_one(pool).await.unwrap(),
             Db::Postgres(pool) => sqlx::query_scalar(question).fetch_one(pool).await.unwrap(),
         }
+    }
+
+    /// Something that is done at the command line.
+    pub(crate) fn act(&self) -> Act {
+        act(&self.context, "a test").unwrap()
     }
 
     /// An account with this much credit.
@@ -207,6 +222,7 @@ impl TestStore {
             plan: Plan::Pro,
             email: None,
             failover_on_moderation: false,
+            suspended_at: None,
             balance: Credits::ZERO,
             created_at: at(0),
         };
@@ -217,7 +233,7 @@ impl TestStore {
             at: at(0),
         };
         let grant = (grant.amount > Credits::ZERO).then_some(grant);
-        self.store.create_account(account, grant).await.unwrap().id
+        self.store.create_account(account, grant, self.act()).await.unwrap().id
     }
 
     pub(crate) async fn balance(&self, account_id: AccountId) -> Credits {

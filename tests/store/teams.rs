@@ -13,12 +13,12 @@ use actors::ports::teams::{
 };
 use actors::ports::{AccountStore, GenerationStore, IdSource, KeyStore};
 use actors::user::{Email, Purpose, User};
-use babysea::identity::{NewKey, create_key};
+use babysea::identity::{NewGrant, NewKey, add_credit, create_key};
 use babysea::ids::SystemIds;
 use futures_util::future::join_all;
 
 use crate::people::{by_user, made, token};
-use crate::support::{TestStore, at, by};
+use crate::support::{TestStore, at, by, credits};
 
 on_both!(
     a_team_has_a_primary_owner_and_an_address_of_its_own,
@@ -48,6 +48,7 @@ fn new_team(name: &str) -> Account {
         email: None,
         balance: Credits::ZERO,
         failover_on_moderation: false,
+        suspended_at: None,
         created_at: at(0),
     }
 }
@@ -304,9 +305,14 @@ async fn two_who_are_invited_at_once_count_each_other(test: TestStore) {
 async fn a_deleted_team_lets_nobody_in_and_is_emptied(test: TestStore) {
     let team = team(&test).await;
     let store = &test.store;
-    babysea::identity::add_credit(&test.context, team.id, crate::support::credits("5"), "k", "d")
-        .await
-        .unwrap();
+    let grant = NewGrant {
+        account_id: team.id,
+        amount: credits("5"),
+        key: "k".to_owned(),
+        description: "d".to_owned(),
+        reason: String::new(),
+    };
+    add_credit(&test.context, grant).await.unwrap();
     let key = create_key(&test.context, NewKey::full_access(team.id, "render farm")).await.unwrap();
     test.endpoint(team.id, &actors::webhook::EventName::DEFAULT).await;
     let generation = test.processing(team.id).await;

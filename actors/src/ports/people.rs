@@ -7,6 +7,7 @@ use crate::account::Account;
 use crate::activity::By;
 use crate::id::{AccountId, SessionId, TokenId, UserId};
 use crate::mail::NewMail;
+use crate::operator::Act;
 use crate::ports::{Grant, StoreError};
 use crate::user::{Email, OneTimeToken, Purpose, Session, User};
 
@@ -176,7 +177,12 @@ pub trait UserStore: Send + Sync {
         &self,
         id: UserId,
         operator: bool,
+        act: Act,
     ) -> Result<Result<(), UserRefusal>, StoreError>;
+
+    /// Ends every session of a person, and answers how many there were; `None` when there is no
+    /// such person.
+    async fn end_sessions(&self, id: UserId, act: Act) -> Result<Option<u64>, StoreError>;
 
     /// Removes a person, whose personal account is deleted; the code is used up.
     async fn delete_user(

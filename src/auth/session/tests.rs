@@ -62,6 +62,7 @@ async fn team(context: &Context, slug: &str, owner: UserId, member: Option<UserI
         email: None,
         balance: Credits::ZERO,
         failover_on_moderation: false,
+        suspended_at: None,
         created_at: context.clock.now(),
     };
     let (id, store) = (account.id, &context.store);

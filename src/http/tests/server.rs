@@ -19,6 +19,7 @@ use actors::ledger::LedgerEntry;
 use actors::logged_request::LoggedRequest;
 use actors::money::Credits;
 use actors::offering::{Offering, Service};
+use actors::operator::{AccountChange, Act};
 use actors::ports::{
     AccountStore, CallbackUrls, GenerationListener, GenerationStore, Grant, GrantRefusal,
     IdempotencyStore, RequestLogStore, StoreError,
@@ -248,7 +249,12 @@ impl AccountStore for FakeAccounts {
         Ok(Some(account).filter(|account| account.id == id))
     }
 
-    async fn create_account(&self, _: Account, _: Option<Grant>) -> Result<Account, StoreError> {
+    async fn create_account(
+        &self,
+        _: Account,
+        _: Option<Grant>,
+        _: Act,
+    ) -> Result<Account, StoreError> {
         unreachable!("the API makes no accounts")
     }
 
@@ -277,11 +283,17 @@ impl AccountStore for FakeAccounts {
         &self,
         _: AccountId,
         _: Grant,
+        _: Act,
     ) -> Result<Result<LedgerEntry, GrantRefusal>, StoreError> {
         unreachable!("the API grants nothing")
     }
 
-    async fn set_failover_on_moderation(&self, _: AccountId, _: bool) -> Result<bool, StoreError> {
+    async fn change_account(
+        &self,
+        _: AccountId,
+        _: AccountChange,
+        _: Act,
+    ) -> Result<bool, StoreError> {
         unreachable!("the API changes no accounts")
     }
 

@@ -563,8 +563,14 @@ const fn check(invariant: &'static str, subject: Subject, sql: &'static str) -> 
 
 /// What makes the database refuse a change of the ledger, by name. A rule of the schema and
 /// not of rows: whoever took it away can change history without a trace.
-pub(super) const GUARDS: [&str; 2] = ["ledger_entries_no_update", "ledger_entries_no_delete"];
-pub(super) const GUARDS_SQLITE: &str =
-    "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'ledger_entries'";
+pub(super) const GUARDS: [(&str, &str); 4] = [
+    ("ledger.is_append_only", "ledger_entries_no_update"),
+    ("ledger.is_append_only", "ledger_entries_no_delete"),
+    ("operator_actions.are_append_only", "operator_actions_no_update"),
+    ("operator_actions.are_append_only", "operator_actions_no_delete"),
+];
+pub(super) const GUARDS_SQLITE: &str = "SELECT name FROM sqlite_master
+     WHERE type = 'trigger' AND tbl_name IN ('ledger_entries', 'operator_actions')";
 pub(super) const GUARDS_POSTGRES: &str = "SELECT tgname::text FROM pg_trigger
-     WHERE tgrelid = 'ledger_entries'::regclass AND NOT tgisinternal AND tgenabled <> 'D'";
+     WHERE tgrelid IN ('ledger_entries'::regclass, 'operator_actions'::regclass)
+       AND NOT tgisinternal AND tgenabled <> 'D'";
