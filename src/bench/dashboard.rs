@@ -242,6 +242,8 @@ async fn generation(
         "provider_order": ["sandbox_polling", "sandbox_inline"],
         "requested_order": null,
     });
+    // Not over yet, or whoever looks after what is overdue would end it first.
+    let deadline_at = context.clock.now() + TimeDelta::hours(1);
     let amount = Credits::from_thousandths(10).context("an amount")?;
     let new = NewGeneration {
         account_id,
@@ -259,7 +261,7 @@ async fn generation(
         claim: None,
         asked_at: at,
         created_at: at,
-        deadline_at: at + TimeDelta::hours(1),
+        deadline_at,
     };
     let attempt = |provider| NewAttempt {
         correlation: context.ids.next(),
@@ -267,7 +269,7 @@ async fn generation(
         raw_model: "sandbox-image".to_owned(),
         cost: None,
         at,
-        deadline_at: at + TimeDelta::hours(1),
+        deadline_at,
     };
     let generation = context.store.accept(new, attempt(ProviderName::SandboxPolling)).await??;
     let end = at + TimeDelta::milliseconds(1_500 + i64::from(number % 97) * 40);
