@@ -136,6 +136,7 @@ story("a key is rotated, and both work through the grace period", "ben", async (
   const rotated = page.getByRole("row", { name: /^nightly .*Rotated/ });
   await rotated.getByRole("button", { name: "Actions for nightly" }).click();
   const items = page.locator(".menu:popover-open li");
+  await items.first().waitFor();
   assert.deepEqual((await items.allTextContents()).map((it) => it.trim()), ["Rotated", "Revoke", "Delete"]);
 });
 
@@ -156,6 +157,7 @@ story("a key is revoked and then deleted", "ben", async (page) => {
 
   await menu(page, "old laptop");
   const items = page.locator(".menu:popover-open li");
+  await items.first().waitFor();
   assert.deepEqual((await items.allTextContents()).map((it) => it.trim()), ["Delete"]);
   await page.getByRole("link", { name: "Delete" }).click();
   const confirm = page.getByRole("dialog", { name: "Delete API key?" });
@@ -211,10 +213,10 @@ story("everything can be done by the keyboard", "ada", async (page) => {
   await dialog.waitFor();
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "detached" });
-  assert.equal(await page.evaluate(() => document.activeElement.textContent.trim()), "Create API key");
+  await page.waitForFunction(() => document.activeElement.textContent.trim() === "Create API key");
   await page.keyboard.press("Enter");
   await dialog.waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.id), "name", "the first field has the focus");
+  await page.waitForFunction(() => document.activeElement.id === "name");
   await page.keyboard.type("typed");
   await page.keyboard.press("Enter");
   const shown = page.getByRole("dialog", { name: "View API key" });
@@ -227,7 +229,7 @@ story("everything can be done by the keyboard", "ada", async (page) => {
   await page.locator(".menu:popover-open").waitFor();
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("ArrowDown");
-  assert.equal(await page.evaluate(() => document.activeElement.textContent.trim()), "Delete");
+  await page.waitForFunction(() => document.activeElement.textContent.trim() === "Delete");
   await page.keyboard.press("ArrowUp");
   await page.keyboard.press("Enter");
   await page.getByRole("dialog", { name: "Revoke API key?" }).waitFor();

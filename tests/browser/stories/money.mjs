@@ -35,7 +35,7 @@ story("credits change while one looks, are searched and copied", "ada", async (p
   assert.match(before, /^Credits : \$\d+\.\d{3}$/);
   const id = await generate(context);
   await page.getByRole("row", { name: new RegExp(`Charged.*${id}`) }).waitFor();
-  assert.notEqual(await heading.textContent(), before);
+  await heading.filter({ hasNotText: before }).waitFor();
   await inspect(page, "credits");
   await page.getByRole("searchbox").fill(id.slice(0, 20));
   await page.getByRole("row", { name: /Added/ }).first().waitFor({ state: "detached" });

@@ -80,7 +80,7 @@ story("a film is generated, and plays", null, async (page) => {
 
 story("the timeline follows a generation from one provider to the next", null, async (page) => {
   await ready(page, "sandbox/failover");
-  await number(page, "generation_sandbox_latency_ms", "800");
+  await number(page, "generation_sandbox_latency_ms", "4000");
   await page.getByLabel("sandbox_polling", { exact: true }).check();
   await page.locator("#field-generation_provider_order").selectOption("sandbox_polling, sandbox_webhook, sandbox_inline");
   await send(page).click();

@@ -67,6 +67,7 @@ story("an endpoint is added, and its secret is shown once", "ada", async (page) 
   await page.goto(WEBHOOKS);
   await page.getByRole("link", { name: "Add endpoint" }).click();
   const dialog = page.getByRole("dialog", { name: "Add webhook endpoint" });
+  await dialog.waitFor();
   const choices = await dialog.locator(".choice").evaluateAll((all) =>
     all.map((it) => [it.querySelector("strong").textContent, it.querySelector("input").checked]),
   );
