@@ -43,10 +43,12 @@ enum End {
     UnseenUnlessInline,
     /// The same of a file that has to be fetched.
     UnfetchedUnlessInline,
+    /// The same of one that comes too slowly to ever be there.
+    DrippedUnlessInline,
 }
 
 /// The faults of the emulator: what, of which requests, and what comes of it.
-const FAULTS: [(&str, &str, End); 22] = [
+const FAULTS: [(&str, &str, End); 23] = [
     ("rate_limited", "all", End::Limited),
     ("server_error", "all", End::Failure(&[UNAVAILABLE, PROVIDER_ERROR])),
     ("unauthorized", "all", End::Failure(&[UNAUTHORIZED])),
@@ -67,6 +69,7 @@ const FAULTS: [(&str, &str, End); 22] = [
     ("html", "read", End::UnseenUnlessInline),
     ("redirect", "file", End::UnfetchedUnlessInline),
     ("garbage", "file", End::UnfetchedUnlessInline),
+    ("slow_drip", "file", End::DrippedUnlessInline),
     ("wrong_type", "all", End::Success),
     ("wrong_type", "file", End::Success),
 ];
@@ -98,8 +101,12 @@ impl End {
             Self::Lost => &[TIMED_OUT],
             Self::UnseenUnlessInline if inline || waited_for => &[],
             Self::UnseenUnlessInline => &[TIMED_OUT],
-            Self::UnfetchedUnlessInline if inline && provider != "fal" => &[],
-            Self::UnfetchedUnlessInline => &[NO_OUTPUT],
+            Self::UnfetchedUnlessInline | Self::DrippedUnlessInline
+                if inline && provider != "fal" =>
+            {
+                &[]
+            }
+            Self::UnfetchedUnlessInline | Self::DrippedUnlessInline => &[NO_OUTPUT],
         }
     }
 }
@@ -139,7 +146,8 @@ async fn every_fault_ends_the_attempt_with_its_class_at_every_provider() {
             emulator.set_faults(provider, faults).await;
         }
         // What somebody answers may take as long as this machine needs for it.
-        let times_out = PROVIDERS.iter().any(|provider| end.codes(provider) == [TIMED_OUT]);
+        let times_out = PROVIDERS.iter().any(|provider| end.codes(provider) == [TIMED_OUT])
+            || matches!(end, End::DrippedUnlessInline);
         let app = if times_out { &hasty } else { &patient };
         for (provider, code) in attempts(app).await {
             let expected = end.codes(provider);
