@@ -43,12 +43,10 @@ enum End {
     UnseenUnlessInline,
     /// The same of a file that has to be fetched.
     UnfetchedUnlessInline,
-    /// The same of one that comes too slowly to ever be there.
-    DrippedUnlessInline,
 }
 
 /// The faults of the emulator: what, of which requests, and what comes of it.
-const FAULTS: [(&str, &str, End); 23] = [
+const FAULTS: [(&str, &str, End); 22] = [
     ("rate_limited", "all", End::Limited),
     ("server_error", "all", End::Failure(&[UNAVAILABLE, PROVIDER_ERROR])),
     ("unauthorized", "all", End::Failure(&[UNAUTHORIZED])),
@@ -69,7 +67,6 @@ const FAULTS: [(&str, &str, End); 23] = [
     ("html", "read", End::UnseenUnlessInline),
     ("redirect", "file", End::UnfetchedUnlessInline),
     ("garbage", "file", End::UnfetchedUnlessInline),
-    ("slow_drip", "file", End::DrippedUnlessInline),
     ("wrong_type", "all", End::Success),
     ("wrong_type", "file", End::Success),
 ];
@@ -101,12 +98,8 @@ impl End {
             Self::Lost => &[TIMED_OUT],
             Self::UnseenUnlessInline if inline || waited_for => &[],
             Self::UnseenUnlessInline => &[TIMED_OUT],
-            Self::UnfetchedUnlessInline | Self::DrippedUnlessInline
-                if inline && provider != "fal" =>
-            {
-                &[]
-            }
-            Self::UnfetchedUnlessInline | Self::DrippedUnlessInline => &[NO_OUTPUT],
+            Self::UnfetchedUnlessInline if inline && provider != "fal" => &[],
+            Self::UnfetchedUnlessInline => &[NO_OUTPUT],
         }
     }
 }
@@ -146,8 +139,7 @@ async fn every_fault_ends_the_attempt_with_its_class_at_every_provider() {
             emulator.set_faults(provider, faults).await;
         }
         // What somebody answers may take as long as this machine needs for it.
-        let times_out = PROVIDERS.iter().any(|provider| end.codes(provider) == [TIMED_OUT])
-            || matches!(end, End::DrippedUnlessInline);
+        let times_out = PROVIDERS.iter().any(|provider| end.codes(provider) == [TIMED_OUT]);
         let app = if times_out { &hasty } else { &patient };
         for (provider, code) in attempts(app).await {
             let expected = end.codes(provider);

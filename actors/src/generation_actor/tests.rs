@@ -879,6 +879,18 @@ fn an_output_that_cannot_be_fetched_is_given_up_with_the_attempt() {
 }
 
 #[test]
+fn a_file_that_comes_too_slowly_is_given_up_like_one_that_does_not_come() {
+    run(async {
+        let provider = inline();
+        provider.on_submit(Answer::Now(done_elsewhere()));
+        let world = World::start(&[&provider]).await;
+        *world.outputs.wait.lock().unwrap() = 10_000 * SECOND;
+        let id = world.begin().await;
+        assert_eq!(failure_code(&world.ended(id).await), FailureCode::OutputProcessingFailed);
+    });
+}
+
+#[test]
 fn an_output_store_that_hangs_does_not_hold_a_generation_for_ever() {
     run(async {
         let provider = inline();

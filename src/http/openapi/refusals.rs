@@ -45,11 +45,8 @@ const LIST: [ErrorCode; 1] = [ErrorCode::InvalidInput];
 const DELETE: [ErrorCode; 2] = [ErrorCode::GenerationNotFound, ErrorCode::StorageError];
 const ESTIMATE: [ErrorCode; 3] =
     [ErrorCode::InvalidInput, ErrorCode::ParameterOutOfRange, ErrorCode::ModelNotFound];
-const WATCH: [ErrorCode; 3] = [
-    ErrorCode::GenerationNotFound,
-    ErrorCode::ConcurrencyLimitExceeded,
-    ErrorCode::InvalidInput,
-];
+const WATCH: [ErrorCode; 3] =
+    [ErrorCode::GenerationNotFound, ErrorCode::ConcurrencyLimitExceeded, ErrorCode::InvalidInput];
 const GENERATION: [ErrorCode; 1] = [ErrorCode::GenerationNotFound];
 const CANCEL: [ErrorCode; 2] = [ErrorCode::GenerationNotFound, ErrorCode::GenerationNotCancelable];
 
