@@ -184,6 +184,8 @@ impl Auth {
             return Err(self.refuse(AuthOutcome::NoScope, ErrorCode::InsufficientPermissions));
         }
         if caller.suspended {
+            // What is refused is logged, and so has its limit.
+            self.limits.take_request(caller.key.account_id, caller.plan, caller.at)?;
             let refused = self.refuse(AuthOutcome::Suspended, ErrorCode::InsufficientPermissions);
             return Err(refused.details(json!({ "reason": "The account is suspended." })));
         }

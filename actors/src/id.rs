@@ -10,7 +10,8 @@ use uuid::Uuid;
 /// range of the primary key.
 pub fn first_at(at: DateTime<Utc>) -> Uuid {
     let milliseconds = u128::try_from(at.timestamp_millis()).unwrap_or_default();
-    Uuid::from_u128(milliseconds << 80)
+    // As many as a UUIDv7 has room for.
+    Uuid::from_u128(milliseconds.min((1 << 48) - 1) << 80)
 }
 
 macro_rules! id {

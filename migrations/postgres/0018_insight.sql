@@ -13,23 +13,24 @@ CREATE TABLE tallies (
 );
 CREATE INDEX tallies_hours ON tallies (at, account_id) WHERE length(at) = 13;
 
--- What is there already. Of generations that are gone, nothing is known but their attempts.
+-- What is there already, by the day. Of generations that are gone, nothing is known but their
+-- attempts; those in flight are counted when they end.
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24'), 'outcome', status, COUNT(*),
+SELECT account_id, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 'outcome', status, COUNT(*),
     CAST(COALESCE(SUM(json_array_length(outputs)), 0) AS BIGINT)
 FROM generations WHERE status IN ('succeeded', 'failed', 'canceled')
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24'), 'failure', failure_code, COUNT(*), 0
+SELECT account_id, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 'failure', failure_code, COUNT(*), 0
 FROM generations WHERE status = 'failed'
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24'), 'model', model, COUNT(*),
+SELECT account_id, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 'model', model, COUNT(*),
     CAST(COALESCE(SUM(CASE WHEN status = 'succeeded' THEN amount_millicredits ELSE 0 END), 0) AS BIGINT)
 FROM generations WHERE status IN ('succeeded', 'failed', 'canceled')
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24'), 'key',
+SELECT account_id, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 'key',
     COALESCE(api_key_id::text, ''), COUNT(*),
     CAST(COALESCE(SUM(CASE WHEN status = 'succeeded' THEN amount_millicredits ELSE 0 END), 0) AS BIGINT)
 FROM generations WHERE status IN ('succeeded', 'failed', 'canceled')
@@ -47,36 +48,45 @@ SELECT account_id, at, 'latency', CASE
         WHEN ms <= 300000 THEN '300000' WHEN ms <= 600000 THEN '600000' WHEN ms <= 1200000 THEN '1200000'
         ELSE '18446744073709551615' END, COUNT(*), CAST(COALESCE(SUM(ms), 0) AS BIGINT)
 FROM (
-    SELECT account_id, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24') AS at,
+    SELECT account_id, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS at,
         GREATEST(CAST(EXTRACT(EPOCH FROM completed_at - created_at) * 1000 AS BIGINT), 0) AS ms
     FROM generations WHERE status = 'succeeded') AS took
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24'), 'inference', '', COUNT(*), CAST(COALESCE(SUM(predict_time_ms), 0) AS BIGINT)
+SELECT account_id, to_char(completed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 'inference', '', COUNT(*), CAST(COALESCE(SUM(predict_time_ms), 0) AS BIGINT)
 FROM generations WHERE status = 'succeeded' AND predict_time_ms IS NOT NULL
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, to_char(resolved_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24'), 'provider', provider || ' ' || outcome, COUNT(*),
+SELECT account_id, to_char(resolved_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 'provider', provider || ' ' || outcome, COUNT(*),
     CAST(COALESCE(SUM(estimated_cost_microcredits), 0) AS BIGINT)
-FROM attempts WHERE outcome <> 'pending'
+FROM attempts WHERE outcome <> 'pending' AND NOT EXISTS (
+    SELECT 1 FROM generations
+    WHERE generations.account_id = attempts.account_id AND generations.id = attempts.generation_id
+      AND generations.status IN ('pending', 'processing'))
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, to_char(submitted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24'), 'failover', '', COUNT(DISTINCT generation_id), COUNT(*)
-FROM attempts WHERE number > 1
+SELECT account_id, at, 'failover', '', COUNT(*), CAST(SUM(more) AS BIGINT)
+FROM (
+    SELECT account_id, to_char(MIN(submitted_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS at, COUNT(*) AS more
+    FROM attempts WHERE number > 1 AND NOT EXISTS (
+        SELECT 1 FROM generations
+        WHERE generations.account_id = attempts.account_id AND generations.id = attempts.generation_id
+          AND generations.status IN ('pending', 'processing'))
+    GROUP BY account_id, generation_id) AS failovers
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24'), 'delivery',
+SELECT account_id, to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 'delivery',
     CASE status WHEN 'delivered' THEN 'delivered' ELSE 'failed' END, COUNT(*), CAST(COALESCE(SUM(tries), 0) AS BIGINT)
 FROM webhook_deliveries
 WHERE status IN ('delivered', 'exhausted') AND event <> 'webhook.test'
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, to_char(requested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24'), 'endpoint', method || ' ' || endpoint, COUNT(*),
+SELECT account_id, to_char(requested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 'endpoint', method || ' ' || endpoint, COUNT(*),
     CAST(COALESCE(SUM(CASE WHEN status >= 400 THEN 1 ELSE 0 END), 0) AS BIGINT)
 FROM logged_requests
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, to_char(requested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24'), 'caller',
+SELECT account_id, to_char(requested_at AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 'caller',
     COALESCE(api_key_id::text, ''), COUNT(*),
     CAST(COALESCE(SUM(CASE WHEN status >= 400 THEN 1 ELSE 0 END), 0) AS BIGINT)
 FROM logged_requests

@@ -13,23 +13,24 @@ CREATE TABLE tallies (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tallies_hours ON tallies (at, account_id) WHERE length(at) = 13;
 
--- What is there already. Of generations that are gone, nothing is known but their attempts.
+-- What is there already, by the day. Of generations that are gone, nothing is known but their
+-- attempts; those in flight are counted when they end.
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, substr(completed_at, 1, 13), 'outcome', status, COUNT(*),
+SELECT account_id, substr(completed_at, 1, 10), 'outcome', status, COUNT(*),
     CAST(COALESCE(SUM(json_array_length(outputs)), 0) AS INTEGER)
 FROM generations WHERE status IN ('succeeded', 'failed', 'canceled')
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, substr(completed_at, 1, 13), 'failure', failure_code, COUNT(*), 0
+SELECT account_id, substr(completed_at, 1, 10), 'failure', failure_code, COUNT(*), 0
 FROM generations WHERE status = 'failed'
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, substr(completed_at, 1, 13), 'model', model, COUNT(*),
+SELECT account_id, substr(completed_at, 1, 10), 'model', model, COUNT(*),
     CAST(COALESCE(SUM(CASE WHEN status = 'succeeded' THEN amount_millicredits ELSE 0 END), 0) AS INTEGER)
 FROM generations WHERE status IN ('succeeded', 'failed', 'canceled')
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, substr(completed_at, 1, 13), 'key',
+SELECT account_id, substr(completed_at, 1, 10), 'key',
     COALESCE(lower(substr(hex(api_key_id), 1, 8) || '-' || substr(hex(api_key_id), 9, 4) || '-' || substr(hex(api_key_id), 13, 4)
         || '-' || substr(hex(api_key_id), 17, 4) || '-' || substr(hex(api_key_id), 21)), ''), COUNT(*),
     CAST(COALESCE(SUM(CASE WHEN status = 'succeeded' THEN amount_millicredits ELSE 0 END), 0) AS INTEGER)
@@ -48,36 +49,45 @@ SELECT account_id, at, 'latency', CASE
         WHEN ms <= 300000 THEN '300000' WHEN ms <= 600000 THEN '600000' WHEN ms <= 1200000 THEN '1200000'
         ELSE '18446744073709551615' END, COUNT(*), CAST(COALESCE(SUM(ms), 0) AS INTEGER)
 FROM (
-    SELECT account_id, substr(completed_at, 1, 13) AS at,
+    SELECT account_id, substr(completed_at, 1, 10) AS at,
         MAX(CAST((julianday(completed_at) - julianday(created_at)) * 86400000 AS INTEGER), 0) AS ms
     FROM generations WHERE status = 'succeeded') AS took
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, substr(completed_at, 1, 13), 'inference', '', COUNT(*), CAST(COALESCE(SUM(predict_time_ms), 0) AS INTEGER)
+SELECT account_id, substr(completed_at, 1, 10), 'inference', '', COUNT(*), CAST(COALESCE(SUM(predict_time_ms), 0) AS INTEGER)
 FROM generations WHERE status = 'succeeded' AND predict_time_ms IS NOT NULL
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, substr(resolved_at, 1, 13), 'provider', provider || ' ' || outcome, COUNT(*),
+SELECT account_id, substr(resolved_at, 1, 10), 'provider', provider || ' ' || outcome, COUNT(*),
     CAST(COALESCE(SUM(estimated_cost_microcredits), 0) AS INTEGER)
-FROM attempts WHERE outcome <> 'pending'
+FROM attempts WHERE outcome <> 'pending' AND NOT EXISTS (
+    SELECT 1 FROM generations
+    WHERE generations.account_id = attempts.account_id AND generations.id = attempts.generation_id
+      AND generations.status IN ('pending', 'processing'))
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, substr(submitted_at, 1, 13), 'failover', '', COUNT(DISTINCT generation_id), COUNT(*)
-FROM attempts WHERE number > 1
+SELECT account_id, at, 'failover', '', COUNT(*), CAST(SUM(more) AS INTEGER)
+FROM (
+    SELECT account_id, substr(MIN(submitted_at), 1, 10) AS at, COUNT(*) AS more
+    FROM attempts WHERE number > 1 AND NOT EXISTS (
+        SELECT 1 FROM generations
+        WHERE generations.account_id = attempts.account_id AND generations.id = attempts.generation_id
+          AND generations.status IN ('pending', 'processing'))
+    GROUP BY account_id, generation_id) AS failovers
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, substr(finished_at, 1, 13), 'delivery',
+SELECT account_id, substr(finished_at, 1, 10), 'delivery',
     CASE status WHEN 'delivered' THEN 'delivered' ELSE 'failed' END, COUNT(*), CAST(COALESCE(SUM(tries), 0) AS INTEGER)
 FROM webhook_deliveries
 WHERE status IN ('delivered', 'exhausted') AND event <> 'webhook.test'
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, substr(requested_at, 1, 13), 'endpoint', method || ' ' || endpoint, COUNT(*),
+SELECT account_id, substr(requested_at, 1, 10), 'endpoint', method || ' ' || endpoint, COUNT(*),
     CAST(COALESCE(SUM(CASE WHEN status >= 400 THEN 1 ELSE 0 END), 0) AS INTEGER)
 FROM logged_requests
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
-SELECT account_id, substr(requested_at, 1, 13), 'caller',
+SELECT account_id, substr(requested_at, 1, 10), 'caller',
     COALESCE(lower(substr(hex(api_key_id), 1, 8) || '-' || substr(hex(api_key_id), 9, 4) || '-' || substr(hex(api_key_id), 13, 4)
         || '-' || substr(hex(api_key_id), 17, 4) || '-' || substr(hex(api_key_id), 21)), ''), COUNT(*),
     CAST(COALESCE(SUM(CASE WHEN status >= 400 THEN 1 ELSE 0 END), 0) AS INTEGER)

@@ -75,6 +75,7 @@ pub(super) async fn list(
     let categories = CATEGORIES.map(|it| (it.to_owned(), it.to_owned()));
     let mut controls = vec![Control::choice("category", "Category", &chosen.category, categories)];
     controls.extend(Control::days(&span));
+    let live = query.live(&path);
     page(&ActivityPage {
         layout: Layout::workspace(&request, &workspace, Area::Activity).full(query.is_full()),
         list: Listing {
@@ -89,7 +90,7 @@ pub(super) async fn list(
             empty: EMPTY,
             next: found.next.map(|id| id.to_string()),
             version: version(&dashboard, &workspace).await?,
-            live: format!("{path}/live"),
+            live,
             path,
             query: query.0.clone(),
         },

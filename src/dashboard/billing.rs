@@ -48,11 +48,16 @@ struct Meter {
     max: u32,
 }
 
-/// How the account stands.
+/// What changes while one looks, and is quickly known.
 #[derive(Hash)]
-struct Standing {
+struct Meters {
     balance: String,
     meters: Vec<Meter>,
+}
+
+/// How the account stands.
+struct Standing {
+    now: Meters,
     /// When the period began: the calendar month, in UTC, as for the limits of keys.
     since: DateTime<Utc>,
     requests: u64,
@@ -77,7 +82,7 @@ pub(super) async fn watch(
     let live = dashboard.live.clone();
     live.tell(move || {
         let (dashboard, workspace) = (dashboard.clone(), workspace.clone());
-        async move { Ok(live::version(Standing::read(&dashboard, &workspace).await?)) }
+        async move { Ok(live::version(Meters::read(&dashboard, &workspace).await?)) }
     })
 }
 
@@ -110,7 +115,7 @@ async fn draw(
         suspended_at: workspace.account.suspended_at,
         alerts: alerts.render()?,
         path: Area::Billing.path(&workspace.slug),
-        version: live::version(&standing),
+        version: live::version(&standing.now),
         standing,
     };
     page_with(status, &page)
@@ -142,15 +147,13 @@ fn span(kept: TimeDelta) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
-impl Standing {
+impl Meters {
     async fn read(dashboard: &Dashboard, workspace: &Workspace) -> Result<Self, PageError> {
         let (store, now) = (&dashboard.context.store, dashboard.context.clock.now());
         let id = workspace.account.id;
         let account = store.find_standing(id).await?.ok_or(PageError::NotFound)?;
         let limits = dashboard.plans.limits(account.plan);
         let windows = dashboard.people.auth.limits().standings(id, account.plan, now);
-        let since = month(now);
-        let spent = store.spent_since(id, since).await?;
         let meter = |label, used, max| Meter { label, used, max };
         Ok(Self {
             balance: account.balance.credits.to_string(),
@@ -168,6 +171,17 @@ impl Standing {
                 meter("Images in flight", account.images_in_flight, limits.images_in_flight_max),
                 meter("Videos in flight", account.videos_in_flight, limits.videos_in_flight_max),
             ],
+        })
+    }
+}
+
+impl Standing {
+    async fn read(dashboard: &Dashboard, workspace: &Workspace) -> Result<Self, PageError> {
+        let (store, id) = (&dashboard.context.store, workspace.account.id);
+        let since = month(dashboard.context.clock.now());
+        let spent = store.spent_since(id, since).await?;
+        Ok(Self {
+            now: Meters::read(dashboard, workspace).await?,
             since,
             requests: store.requests_since(id, since.date_naive()).await?,
             spent: signed(spent),

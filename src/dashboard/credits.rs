@@ -77,6 +77,7 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, PageError> {
     let (path, query) = (Area::Credits.path(&workspace.slug), query.into_inner());
     let (rows, next) = rows(&dashboard, &workspace, &query).await?;
+    let live = query.live(&path);
     page(&CreditsPage {
         layout: Layout::workspace(&request, &workspace, Area::Credits).full(query.is_full()),
         balance: workspace.account.balance,
@@ -94,7 +95,7 @@ pub(super) async fn list(
             empty: EMPTY,
             next: next.map(|seq| seq.to_string()),
             version: version(&dashboard, &workspace).await?,
-            live: format!("{path}/live"),
+            live,
         },
         rows,
     })

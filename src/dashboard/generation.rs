@@ -12,6 +12,7 @@ use actors::engine::deletion::DeleteError;
 use actors::generation::{Generation, Status};
 use actors::id::GenerationId;
 use actors::permission::Permission;
+use actors::ports::credits::CreditStore;
 use actors::ports::logs::LogStore;
 use actors::ports::{GenerationStore, KeyStore};
 use askama::Template;
@@ -72,7 +73,7 @@ pub(super) async fn show(
     let generation = find(&dashboard, &workspace, generation_id(&path)?).await?;
     let (store, account_id) = (&dashboard.context.store, workspace.account.id);
     let keys = store.list_keys(account_id).await?;
-    let entries = store.generation_entries(account_id, generation.id).await?;
+    let entries = store.list_entries_of(account_id, generation.id).await?;
     let deliveries = store.generation_deliveries(account_id, generation.id, DELIVERIES_MAX).await?;
     let may_manage = workspace.may(Permission::ManageGenerations);
     let is_running = !generation.status().is_terminal();

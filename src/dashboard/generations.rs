@@ -62,7 +62,7 @@ impl Chosen {
     fn filter(&self) -> GenerationFilter {
         GenerationFilter {
             status: Status::parse(&self.status),
-            model: (!self.model.is_empty()).then(|| self.model.clone()),
+            model: Some(self.model.clone()).filter(|it| !it.is_empty() && !it.contains('\0')),
             key: ApiKeyId::parse(&self.key),
         }
     }
@@ -89,6 +89,7 @@ pub(super) async fn list(
     ];
     controls.extend(Control::days(&span));
     let rows = found.rows.iter().map(|generation| Row::of(generation, &keys, &path)).collect();
+    let live = query.live(&path);
     page(&GenerationsPage {
         layout: Layout::workspace(&request, &workspace, Area::Generations).full(query.is_full()),
         rows: arranged(rows, &query),
@@ -105,7 +106,7 @@ pub(super) async fn list(
             empty: EMPTY,
             next: found.next.map(|id| id.to_string()),
             version: version(&dashboard, &workspace).await?,
-            live: format!("{path}/live"),
+            live,
             path,
         },
     })

@@ -34,8 +34,17 @@ pub(super) enum Order {
 impl ListQuery {
     /// What to look for, in lower case; `None` for everything.
     pub(super) fn search(&self) -> Option<String> {
-        let text: String = self.q.trim().chars().take(SEARCH_MAX).collect();
-        (!text.is_empty()).then(|| text.to_lowercase())
+        // PostgreSQL has no text with a zero in it, and nobody types one.
+        let typed = self.q.chars().filter(|char| !char.is_control());
+        let text = typed.take(SEARCH_MAX).collect::<String>().trim().to_lowercase();
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Where news of the list are told: only of its beginning, and of all that is in it, since
+    /// nothing else is made longer by them.
+    pub(super) fn live(&self, path: &str) -> String {
+        let is_whole = self.after.is_empty() && self.search().is_none();
+        if is_whole { format!("{path}/live") } else { String::new() }
     }
 
     /// The column to order by, if the address names one.

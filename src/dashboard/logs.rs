@@ -87,6 +87,7 @@ pub(super) async fn list(
         Control::choice("key", "API key", &chosen.key, key_choices(&keys)),
     ];
     controls.extend(Control::days(&span));
+    let live = query.live(&path);
     page(&LogsPage {
         layout: Layout::workspace(&request, &workspace, Area::Logs).full(query.is_full()),
         rows: arranged(rows, &query),
@@ -103,7 +104,7 @@ pub(super) async fn list(
             empty: EMPTY,
             next: found.next.map(|id| id.to_string()),
             version: version(&dashboard, &workspace).await?,
-            live: format!("{path}/live"),
+            live,
             path,
         },
     })

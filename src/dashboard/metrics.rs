@@ -82,7 +82,7 @@ pub(super) async fn show(
             name: plan_name(account.plan),
             balance: account.balance.to_string(),
             used: figures.spent(),
-            records_days: account.plan.records_kept().num_days(),
+            records_days: dashboard.kept.records(account.plan).num_days(),
         },
         sections: figures.sections(),
     })

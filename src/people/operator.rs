@@ -1,5 +1,7 @@
 //! What whoever runs the server does from the command line.
 
+use actors::operator::{Act, NewOperatorAction, Subject};
+use actors::ports::operator::OperatorStore;
 use actors::ports::people::{TokenStore, UserStore};
 use actors::user::{Email, User};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -55,5 +57,14 @@ async fn link_for(context: &Context, user: User) -> Result<ResetLink, PeopleErro
     // Whoever is at the command line need not wait between two.
     let not_since = reset.created_at + TimeDelta::days(1);
     context.store.create_token(reset, &token_hash(&token), 1, None, not_since).await?;
+    // Whoever has it is that person, so nobody is given one that is not written down.
+    let action = NewOperatorAction {
+        act: Act { by: context.by(), reason: String::new() },
+        action: "user.reset_link_made",
+        subject: Subject::User(user.id),
+        was: String::new(),
+        became: format!("good until {}", expires_at.format("%F %H:%M UTC")),
+    };
+    context.store.record_action(action).await?;
     Ok(ResetLink { user, path: format!("/password/reset/{token}"), expires_at })
 }

@@ -28,7 +28,7 @@ const LIST_OF: &str = "SELECT * FROM ledger_entries
 const FIND: &str = "SELECT * FROM ledger_entries WHERE account_id = $1 AND seq = $2";
 
 const GRANTED_AFTER: &str = "SELECT CAST(COALESCE(SUM(amount_millicredits), 0) AS BIGINT)
-     FROM ledger_entries WHERE account_id = $1 AND kind = 'add' AND seq > $2";
+     FROM ledger_entries WHERE account_id = $1 AND kind = 'add' AND seq > $2 AND seq <= $3";
 
 const REQUESTS: &str =
     "SELECT CAST(COALESCE(SUM(successes + client_errors + server_errors), 0) AS BIGINT)
@@ -66,7 +66,7 @@ impl CreditStore for Store {
         }
         let granted: i64 = on!(&self.db, pool => {
             let query = sqlx::query_scalar(GRANTED_AFTER).bind(account_id.0).bind(before);
-            query.fetch_one(pool).await
+            query.bind(last.seq).fetch_one(pool).await
         })
         .map_err(database)?;
         Ok(balance + granted - last.balance_after.thousandths())

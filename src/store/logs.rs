@@ -6,7 +6,6 @@ use actors::activity::Activity;
 use actors::api_key::KeyStatus;
 use actors::generation::{Generation, Status};
 use actors::id::{AccountId, ApiKeyId, GenerationId};
-use actors::ledger::LedgerEntry;
 use actors::logged_request::{RequestLine, StatusClass};
 use actors::ports::StoreError;
 use actors::ports::deliveries::LoggedDelivery;
@@ -18,7 +17,6 @@ use uuid::Uuid;
 use crate::store::activities::ActivityRow;
 use crate::store::delivery_log::LoggedRow;
 use crate::store::generations::key;
-use crate::store::ledger::EntryRow;
 use crate::store::paging::{Paging, Sought};
 use crate::store::{Store, database, on};
 
@@ -74,15 +72,6 @@ const GENERATIONS: Paging = Paging {
 const NEWEST: &str = "SELECT id, status FROM generations
      WHERE account_id = $1 ORDER BY id DESC LIMIT $2";
 
-/// Each half has an index of its own.
-const ENTRIES: &str = "SELECT * FROM (
-         SELECT * FROM ledger_entries
-         WHERE account_id = $1 AND generation_id = $2 AND kind = 'reserve'
-         UNION ALL
-         SELECT * FROM ledger_entries
-         WHERE account_id = $1 AND generation_id = $2 AND kind IN ('charge', 'refund')) AS entries
-     ORDER BY seq";
-
 const DELIVERIES: &str = "SELECT logged.*, (
          SELECT again.status FROM webhook_deliveries AS again
          WHERE again.account_id = logged.account_id AND again.replay_of = logged.id
@@ -105,13 +94,18 @@ impl LogStore for Store {
         let (indexed, index) = match filter.class {
             None if filter.key.is_some() => ("api_key_id = {key}", "logged_requests_key"),
             None => ("", ""),
-            Some(StatusClass::Success) => ("status < 300", ""),
+            Some(StatusClass::Success) => ("", ""),
             Some(StatusClass::Redirect) => ("status >= 300 AND status / 100 = 3", RARE),
             Some(StatusClass::ClientError) => ("status >= 300 AND status / 100 = 4", RARE),
             Some(StatusClass::ServerError) => ("status >= 300 AND status / 100 = 5", RARE),
         };
+        // Most are of this class, so no index is kept of it.
+        let also = match filter.class {
+            Some(StatusClass::Success) => "logged.status < 300",
+            _ => "",
+        };
         let key = filter.key.map(|id| id.0);
-        let sought = Sought { indexed, index, key, ..Sought::default() };
+        let sought = Sought { indexed, index, also, key, ..Sought::default() };
         let page = REQUESTS.page(&self.db, account_id, (window, sought), limit, RequestRow::id);
         let Page { rows, next } = page.await?;
         let rows = rows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
@@ -143,7 +137,7 @@ impl LogStore for Store {
             None => ("", ""),
             Some(Status::Pending) => ("", "logged.status = 'pending'"),
             Some(Status::Processing) => ("", "logged.status = 'processing'"),
-            Some(Status::Succeeded) => ("status = 'succeeded'", ""),
+            Some(Status::Succeeded) => ("", "logged.status = 'succeeded'"),
             Some(Status::Failed) => ("status = 'failed'", ""),
             Some(Status::Canceled) => ("status = 'canceled'", ""),
         };
@@ -178,18 +172,6 @@ impl LogStore for Store {
         })
         .map_err(database)?;
         Ok(rows.into_iter().map(|(id, status)| (GenerationId(id), status)).collect())
-    }
-
-    async fn generation_entries(
-        &self,
-        account_id: AccountId,
-        id: GenerationId,
-    ) -> Result<Vec<LedgerEntry>, StoreError> {
-        let rows: Vec<EntryRow> = on!(&self.db, pool => {
-            sqlx::query_as(ENTRIES).bind(account_id.0).bind(id.0).fetch_all(pool).await
-        })
-        .map_err(database)?;
-        rows.into_iter().map(TryInto::try_into).collect()
     }
 
     async fn generation_deliveries(

@@ -112,6 +112,12 @@ impl OperatorStore for Store {
         rows.into_iter().map(TryInto::try_into).collect()
     }
 
+    async fn record_action(&self, action: NewOperatorAction) -> Result<(), StoreError> {
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        record(&mut transaction, &action).await?;
+        transaction.commit().await
+    }
+
     async fn waiting_any_account(
         &self,
         now: DateTime<Utc>,

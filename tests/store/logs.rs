@@ -9,6 +9,7 @@ use actors::failure::{Failure, FailureCode};
 use actors::generation::{Event, Status};
 use actors::id::{AccountId, ActivityId};
 use actors::logged_request::{LoggedRequest, RequestLine, StatusClass};
+use actors::ports::credits::CreditStore;
 use actors::ports::logs::{GenerationFilter, LogStore, Page, RequestFilter, Window};
 use actors::ports::{IdSource, KeyStore, RequestLogStore};
 use actors::webhook::EventName;
@@ -213,13 +214,13 @@ async fn a_generation_tells_its_credit_and_its_deliveries(test: TestStore) {
     let generation = test.processing(account).await;
     test.processing(account).await;
     test.advance(&generation, vec![completed(1)]).await.unwrap();
-    let entries = test.store.generation_entries(account, generation.id).await.unwrap();
+    let entries = test.store.list_entries_of(account, generation.id).await.unwrap();
     let kinds: Vec<_> = entries.iter().map(|entry| entry.kind.as_str()).collect();
     assert_eq!(kinds, ["reserve", "charge"]);
     let deliveries = test.store.generation_deliveries(account, generation.id, 10).await.unwrap();
     let events: Vec<_> = deliveries.iter().map(|one| one.delivery.event.as_str()).collect();
     assert_eq!(events, ["generation.started", "generation.completed"]);
-    assert!(test.store.generation_entries(other, generation.id).await.unwrap().is_empty());
+    assert!(test.store.list_entries_of(other, generation.id).await.unwrap().is_empty());
     assert!(test.store.generation_deliveries(other, generation.id, 10).await.unwrap().is_empty());
     test.finish().await;
 }

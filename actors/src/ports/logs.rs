@@ -7,7 +7,6 @@ use uuid::Uuid;
 use crate::activity::Activity;
 use crate::generation::{Generation, Status};
 use crate::id::{AccountId, ApiKeyId, GenerationId, first_at};
-use crate::ledger::LedgerEntry;
 use crate::logged_request::{RequestLine, StatusClass};
 use crate::ports::StoreError;
 use crate::ports::deliveries::LoggedDelivery;
@@ -106,13 +105,6 @@ pub trait LogStore: Send + Sync {
         account_id: AccountId,
         limit: u32,
     ) -> Result<Vec<(GenerationId, String)>, StoreError>;
-
-    /// The movements of credit of one generation, first to last.
-    async fn generation_entries(
-        &self,
-        account_id: AccountId,
-        id: GenerationId,
-    ) -> Result<Vec<LedgerEntry>, StoreError>;
 
     /// What endpoints were sent about one generation, oldest first, up to `limit`.
     async fn generation_deliveries(

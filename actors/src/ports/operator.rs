@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use crate::id::{AccountId, ActivityId, EndpointId};
-use crate::operator::OperatorAction;
+use crate::operator::{NewOperatorAction, OperatorAction};
 use crate::ports::StoreError;
 
 /// The log of what was done to accounts and people, and what waits in the tables.
@@ -18,6 +18,9 @@ pub trait OperatorStore: Send + Sync {
         before: Option<ActivityId>,
         limit: u32,
     ) -> Result<Vec<OperatorAction>, StoreError>;
+
+    /// Writes down what happened outside of a unit of work of its own.
+    async fn record_action(&self, action: NewOperatorAction) -> Result<(), StoreError>;
 
     /// What waits, and for how long. Rows of each kind are counted up to `counted_max`.
     async fn waiting_any_account(

@@ -2,7 +2,7 @@
 
 use actors::account::Plan;
 use actors::api_key::ApiKey;
-use actors::attempt::{Attempt, AttemptOutcome, CostSource};
+use actors::attempt::{Attempt, AttemptOutcome};
 use actors::file_urls::FileUrls;
 use actors::generation::{Generation, State, Status};
 use actors::ledger::{EntryKind, LedgerEntry};
@@ -150,13 +150,11 @@ pub(super) struct AttemptRow {
     pub(super) took: String,
     /// Why it began here, of the first one.
     pub(super) decision: &'static str,
-    pub(super) probability: String,
     pub(super) estimated: String,
-    /// What the provider takes, and who says so.
-    pub(super) cost: Option<(String, &'static str)>,
     pub(super) job: String,
 }
 
+/// What a provider takes from those who run the server is not in it.
 impl AttemptRow {
     pub(super) fn of(attempt: &Attempt, mode: DeliveryMode) -> Self {
         let (label, tone) = match &attempt.outcome {
@@ -176,13 +174,6 @@ impl AttemptRow {
             | AttemptOutcome::Canceled { .. } => None,
         };
         let took = attempt.outcome.resolved_at().map(|at| duration(at - attempt.submitted_at));
-        let cost = attempt.provider_cost.map(|cost| {
-            let source = match cost.source {
-                CostSource::Reported => "reported by the provider",
-                CostSource::Catalogue => "by its price list",
-            };
-            (millionths(i64::try_from(cost.cost.0).unwrap_or(i64::MAX)), source)
-        });
         Self {
             number: attempt.number,
             provider: attempt.provider.as_str(),
@@ -202,9 +193,7 @@ impl AttemptRow {
             } else {
                 "Failover"
             },
-            probability: attempt.decision.propensity_ppm.map(percent).unwrap_or_default(),
             estimated: millionths(attempt.estimated_cost_microcredits),
-            cost,
             job: attempt.job_at_provider().map(|job| job.0.clone()).unwrap_or_default(),
         }
     }
@@ -219,11 +208,6 @@ fn decision(source: Source) -> &'static str {
         Source::Probe => "Probe",
         Source::Breaker => "Around an open circuit",
     }
-}
-
-/// Millionths as a share of a hundred.
-fn percent(ppm: u32) -> String {
-    format!("{}.{:02} %", ppm / 10_000, ppm % 10_000 / 100)
 }
 
 /// Millionths of a dollar, exactly, and without zeros that say nothing.
@@ -308,6 +292,5 @@ mod tests {
         {
             assert_eq!(millionths(amount), text);
         }
-        assert_eq!((percent(1_000_000).as_str(), percent(12_345).as_str()), ("100.00 %", "1.23 %"));
     }
 }
