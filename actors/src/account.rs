@@ -88,6 +88,17 @@ impl Plan {
         }
     }
 
+    /// Its name for people.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Free => "Free",
+            Self::Starter => "Starter",
+            Self::Pro => "Pro",
+            Self::Scale => "Scale",
+            Self::Enterprise => "Enterprise",
+        }
+    }
+
     /// Reads that text.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|plan| plan.as_str() == text)

@@ -78,6 +78,8 @@ impl Fal {
         let made: Made = reply.json().map_err(client::lost)?;
         match made.into_output() {
             Ok(output) => Ok(Submitted::Done { job: None, output }),
+            // What is no answer of theirs says nothing of whether it was made and is paid for.
+            Err(error @ Error::Protocol(_)) => Err(client::lost(error)),
             Err(error) => Err(client::refused(self.run.clean(error))),
         }
     }

@@ -46,6 +46,8 @@ pub(crate) struct FakeKeys {
     pub(crate) rows: Mutex<Vec<ApiKey>>,
     /// Of every account; none is enterprise.
     pub(crate) plan: Mutex<Option<Plan>>,
+    /// Every account.
+    pub(crate) suspended: Mutex<bool>,
     pub(crate) look_ups: AtomicUsize,
     pub(crate) reads: AtomicUsize,
     pub(crate) touched: Mutex<Vec<(ApiKeyId, DateTime<Utc>)>>,
@@ -60,7 +62,7 @@ impl FakeKeys {
 
     fn credential(&self, key: &ApiKey) -> Credential {
         let plan = self.plan.lock().unwrap().unwrap_or(Plan::Enterprise);
-        Credential { key: key.clone(), plan, suspended: false }
+        Credential { key: key.clone(), plan, suspended: *self.suspended.lock().unwrap() }
     }
 
     fn check(&self) -> Result<(), StoreError> {

@@ -289,6 +289,18 @@ async fn last_uses_are_collected_and_survive_a_store_that_fails() {
 }
 
 #[actix_web::test]
+async fn a_suspended_account_is_refused_up_to_its_limit() {
+    let setting = Setting::new();
+    *setting.keys.plan.lock().unwrap() = Some(Plan::Free);
+    *setting.keys.suspended.lock().unwrap() = true;
+    for _ in 0..30 {
+        let refused = setting.present(&plain(1)).await;
+        assert_eq!(refused, Err(ErrorCode::InsufficientPermissions));
+    }
+    assert_eq!(setting.present(&plain(1)).await, Err(ErrorCode::RateLimitExceeded));
+}
+
+#[actix_web::test]
 async fn all_keys_of_an_account_share_its_plan_and_a_change_of_it_counts_within_the_recheck_time() {
     let setting = Setting::new();
     let mut second = row(&plain(2));

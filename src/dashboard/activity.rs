@@ -120,7 +120,7 @@ pub(super) async fn download(
 ) -> Result<HttpResponse, PageError> {
     let window = Window { after: None, ..span.window(&query) };
     let (category, account_id) = (chosen.category().map(str::to_owned), workspace.account.id);
-    export::file("activity", Format::parse(&path.1)?, FIELDS, move |after| {
+    export::file(account_id, "activity", Format::parse(&path.1)?, FIELDS, move |after| {
         let store = dashboard.context.store.clone();
         let (window, category) = (Window { after, ..window.clone() }, category.clone());
         async move {

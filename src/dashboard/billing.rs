@@ -123,13 +123,7 @@ async fn draw(
 
 fn offer(dashboard: &Dashboard, plan: Plan, current: Plan) -> Offer {
     Offer {
-        name: match plan {
-            Plan::Free => "Free",
-            Plan::Starter => "Starter",
-            Plan::Pro => "Pro",
-            Plan::Scale => "Scale",
-            Plan::Enterprise => "Enterprise",
-        },
+        name: plan.label(),
         limits: dashboard.plans.limits(plan),
         files: span(dashboard.kept.files(plan)),
         records: span(dashboard.kept.records(plan)),

@@ -2,22 +2,49 @@
 //! memory whatever its length.
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use actix_web::web::Bytes;
+use actors::id::AccountId;
+use dashmap::DashMap;
 use futures_util::stream;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::error::page::PageError;
 
 /// Rows that are read at once.
 pub(super) const PAGE: u32 = 500;
-/// Files that one process sends at a time.
-const AT_ONCE: usize = 16;
+/// Files that are sent to one account at a time: whoever reads slowly keeps nobody else waiting.
+const AT_ONCE_PER_ACCOUNT: usize = 2;
+/// The same for the process.
+const AT_ONCE: usize = 64;
 
-static ROOM: Semaphore = Semaphore::const_new(AT_ONCE);
+static SENDING: LazyLock<DashMap<AccountId, usize>> = LazyLock::new(DashMap::new);
+
+/// Room for one more file of an account, until it is dropped.
+struct Room(AccountId);
+
+impl Room {
+    fn take(account_id: AccountId) -> Result<Self, PageError> {
+        // Before the entry is held, which locks its part of the map.
+        let all: usize = SENDING.iter().map(|it| *it.value()).sum();
+        let mut own = SENDING.entry(account_id).or_default();
+        *own += 1;
+        let fits = *own <= AT_ONCE_PER_ACCOUNT && all < AT_ONCE;
+        drop(own);
+        let room = Self(account_id);
+        if fits { Ok(room) } else { Err(PageError::Busy) }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        SENDING.entry(self.0).and_modify(|own| *own -= 1);
+        SENDING.remove_if(&self.0, |_, own| *own == 0);
+    }
+}
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,12 +128,13 @@ fn cell(text: &str) -> String {
     }
 }
 
-/// A file of this name with these fields. `read` is given where a page begins, and answers its rows
+/// A file of this name with these fields, for an account. `read` is given where a page begins, and answers its rows
 /// and where the next one does.
 ///
 /// # Errors
 /// [`PageError::Busy`] when too many are being sent. What goes wrong later breaks the file off.
 pub(super) fn file<Read, Rows>(
+    account_id: AccountId,
     name: &str,
     format: Format,
     fields: &'static [&'static str],
@@ -116,7 +144,7 @@ where
     Read: FnMut(Option<Uuid>) -> Rows + 'static,
     Rows: Future<Output = Result<(Vec<Vec<String>>, Option<Uuid>), PageError>> + 'static,
 {
-    let room = ROOM.try_acquire().map_err(|_| PageError::Busy)?;
+    let room = Room::take(account_id)?;
     let writing = Writing {
         format,
         fields,
@@ -145,7 +173,7 @@ struct Writing<Read> {
     ready: VecDeque<String>,
     place: Place,
     is_first: bool,
-    _room: SemaphorePermit<'static>,
+    _room: Room,
 }
 
 enum Place {
@@ -197,6 +225,9 @@ mod tests {
 
     use super::*;
 
+    const WHOLE: AccountId = AccountId(Uuid::from_u128(1));
+    const BROKEN: AccountId = AccountId(Uuid::from_u128(2));
+
     async fn written(format: Format) -> String {
         let pages = [
             vec![vec!["1".to_owned(), "=a,\"b\"".to_owned()]],
@@ -208,7 +239,7 @@ mod tests {
             let next = (page < 2).then(|| Uuid::from_u128(page as u128 + 1));
             std::future::ready(Ok((pages[page].clone(), next)))
         };
-        let response = file("logs", format, &["id", "text"], read).unwrap();
+        let response = file(WHOLE, "logs", format, &["id", "text"], read).unwrap();
         let disposition = response.headers().get(CONTENT_DISPOSITION).unwrap().to_str().unwrap();
         assert!(disposition.ends_with(&format!("\"logs.{}\"", format.extension())));
         let body = to_bytes(response.into_body()).await.unwrap_or_else(|_| panic!("no body"));
@@ -227,7 +258,20 @@ mod tests {
     #[actix_web::test]
     async fn a_file_that_cannot_be_read_to_its_end_is_broken_off() {
         let read = |_| std::future::ready(Err(PageError::Busy));
-        let response = file("logs", Format::Csv, &["id"], read).unwrap();
+        let response = file(BROKEN, "logs", Format::Csv, &["id"], read).unwrap();
         assert!(to_bytes(response.into_body()).await.is_err());
+    }
+
+    #[test]
+    fn an_account_has_room_for_two_and_leaves_it_to_others() {
+        let [one, other] = [7, 8].map(|id| AccountId(Uuid::from_u128(id)));
+        let first = Room::take(one).unwrap();
+        let second = Room::take(one).unwrap();
+        assert!(Room::take(one).is_err());
+        assert!(Room::take(other).is_ok());
+        drop(second);
+        assert!(Room::take(one).is_ok());
+        drop(first);
+        assert!(!SENDING.contains_key(&one) && !SENDING.contains_key(&other));
     }
 }

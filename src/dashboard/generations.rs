@@ -134,7 +134,7 @@ pub(super) async fn download(
 ) -> Result<HttpResponse, PageError> {
     let window = Window { after: None, ..span.window(&query) };
     let (filter, account_id) = (chosen.filter(), workspace.account.id);
-    export::file("generations", Format::parse(&path.1)?, FIELDS, move |after| {
+    export::file(account_id, "generations", Format::parse(&path.1)?, FIELDS, move |after| {
         let store = dashboard.context.store.clone();
         let (window, filter) = (Window { after, ..window.clone() }, filter.clone());
         async move {

@@ -79,7 +79,7 @@ pub(super) async fn show(
         version: version(&dashboard, &workspace).await?,
         range,
         plan: PlanCard {
-            name: plan_name(account.plan),
+            name: account.plan.label(),
             balance: account.balance.to_string(),
             used: figures.spent(),
             records_days: dashboard.kept.records(account.plan).num_days(),
@@ -108,15 +108,4 @@ async fn version(dashboard: &Dashboard, workspace: &Workspace) -> Result<String,
     let balance = store.find_account(id).await?.map(|account| account.balance.thousandths());
     let counted = tallies.iter().map(|it| (it.what.as_str(), it.name.as_str(), it.tally.times));
     Ok(live::version((hour, balance, counted.collect::<Vec<_>>())))
-}
-
-fn plan_name(plan: actors::account::Plan) -> &'static str {
-    use actors::account::Plan;
-    match plan {
-        Plan::Free => "Free",
-        Plan::Starter => "Starter",
-        Plan::Pro => "Pro",
-        Plan::Scale => "Scale",
-        Plan::Enterprise => "Enterprise",
-    }
 }

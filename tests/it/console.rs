@@ -6,7 +6,8 @@ use serde_json::json;
 use crate::on_both;
 use crate::support::app::TestApp;
 use crate::support::database::Backend;
-use crate::support::signed_in::{Browser, Page};
+use crate::support::page::Page;
+use crate::support::people::Person;
 use crate::support::wait;
 
 on_both!(
@@ -26,7 +27,7 @@ const ADA: &str = "0198c0de-0000-7000-8000-0000000000a1";
 async fn only_operators_find_the_console(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (team, _) = app.account("5");
-    let (ada, ben) = Browser::of_ada_and_ben(&app).await;
+    let (ada, ben) = Person::ada_and_ben(&app).await;
     let account = format!("{ACCOUNTS}/{team}");
     for path in ["/operator", "/operator/live", ACCOUNTS, &account, USERS, AUDIT] {
         assert_eq!(ben.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
@@ -34,7 +35,7 @@ async fn only_operators_find_the_console(backend: Backend) {
     for path in ["/operator", ACCOUNTS, &account, USERS, AUDIT] {
         let shown = ada.get(path).await;
         assert_eq!(shown.status, StatusCode::OK, "{path}");
-        assert!(shown.html.len() < 100_000, "{path} weighs {}", shown.html.len());
+        assert!(shown.text.len() < 100_000, "{path} weighs {}", shown.text.len());
     }
     let acts = ["plan", "credit", "suspend", "resume"].map(|act| format!("{account}/{act}"));
     let people = ["operator", "sessions"].map(|act| format!("{USERS}/{BEN}/{act}"));
@@ -49,20 +50,20 @@ async fn only_operators_find_the_console(backend: Backend) {
     for path in acts.iter().chain(&people) {
         let refused = ben.post("/home/paper-lab/api-keys", path, &fields).await;
         assert_eq!(refused.status, StatusCode::NOT_FOUND, "{path}");
-        let forged = ada.post_bare(path, &fields).await;
+        let forged = ada.post_as_it_is(path, &fields).await;
         assert_eq!(forged.status, StatusCode::FORBIDDEN, "{path} without what our pages know");
     }
     assert!(ada.get("/home/personal/api-keys").await.has("href=\"/operator\""));
     assert!(!ben.get("/home/paper-lab/api-keys").await.has("href=\"/operator\""));
     assert!(ada.get(&format!("{ACCOUNTS}/{BEN}")).await.status == StatusCode::NOT_FOUND);
     let log = ada.get(AUDIT).await;
-    assert_eq!(log.html.matches("data-field=\"action\"").count(), 1, "{}", log.html);
+    assert_eq!(log.text.matches("data-field=\"action\"").count(), 1, "{}", log.text);
     assert!(log.has("account.created"), "by the command line, and nothing since");
 }
 
 async fn the_overview_shows_what_the_metrics_know(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let (ada, _) = Browser::of_ada_and_ben(&app).await;
+    let (ada, _) = Person::ada_and_ben(&app).await;
     assert!(ada.get("/operator").await.has("Nothing is in flight."));
     let slow = json!({ "generation_sandbox_latency_ms": 600_000 });
     let id = app.generate("sandbox/polling", slow).await.generation_id();
@@ -81,12 +82,12 @@ async fn the_overview_shows_what_the_metrics_know(backend: Backend) {
             Backend::Postgres => "PostgreSQL",
         },
     ] {
-        assert!(shown.has(text), "{text} is not in {}", shown.html);
+        assert!(shown.has(text), "{text} is not in {}", shown.text);
     }
     let alive = "<dt>alive</dt><dd>1</dd>";
-    assert!(shown.has(alive), "{}", shown.html);
+    assert!(shown.has(alive), "{}", shown.text);
     let version = |page: &Page| {
-        page.html.split("data-version=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+        page.text.split("data-version=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
     };
     app.ask(app.post(&format!("/v1/content/generation/cancel/{id}"))).await.data();
     wait::until("the page is another", async || {
@@ -99,10 +100,10 @@ async fn the_overview_shows_what_the_metrics_know(backend: Backend) {
 async fn plan_credit_and_suspension_are_changed_and_written_down(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (team, key) = app.account("5");
-    let (ada, ben) = Browser::of_ada_and_ben(&app).await;
+    let (ada, ben) = Person::ada_and_ben(&app).await;
     let page = format!("{ACCOUNTS}/{team}");
     let found = ada.get(&format!("{ACCOUNTS}?q=PAPER")).await;
-    assert!(found.has(&page) && !found.has(&app.account_id), "{}", found.html);
+    assert!(found.has(&page) && !found.has(&app.account_id), "{}", found.text);
     assert!(ada.get(&format!("{ACCOUNTS}?q={team}")).await.has(&page));
     assert!(ada.get(&format!("{ACCOUNTS}?q=rocket")).await.has("No results found"));
 
@@ -110,11 +111,11 @@ async fn plan_credit_and_suspension_are_changed_and_written_down(backend: Backen
     let unexplained = [("plan", "free"), ("reason", " ")];
     let refused = ada.post(&page, &plan, &unexplained).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(refused.has("id=\"reason-error\""), "{}", refused.html);
+    assert!(refused.has("id=\"reason-error\""), "{}", refused.text);
     let bad = ada.post(&page, &plan, &[("plan", "gold"), ("reason", "x")]).await;
     assert_eq!(bad.status, StatusCode::BAD_REQUEST);
     let changed = ada.post(&page, &plan, &[("plan", "scale"), ("reason", "A sale")]).await;
-    assert!(changed.flash.contains("Plan changed"), "{changed:?}");
+    assert!(changed.flash().contains("Plan changed"), "{changed:?}");
     assert_eq!(app.cli(&["account", "show", "--id", &team])["account_plan"], "scale");
 
     let dialog = format!("{page}?dialog=credit");
@@ -130,7 +131,7 @@ async fn plan_credit_and_suspension_are_changed_and_written_down(backend: Backen
     }
     for _ in 0..2 {
         let fields = [&grant("2.500")[..], &[("key", once.as_str())]].concat();
-        assert!(ada.post(&page, &credit, &fields).await.flash.contains("2.500 granted"));
+        assert!(ada.post(&page, &credit, &fields).await.flash().contains("2.500 granted"));
     }
     let ledger = app.ledger(&team);
     assert_eq!(ledger.len(), 2, "however often the form is sent");
@@ -143,7 +144,7 @@ async fn plan_credit_and_suspension_are_changed_and_written_down(backend: Backen
     assert_eq!(ask().await.await.unwrap().status(), 200);
     let suspend = format!("{page}/suspend");
     let done = ada.post(&page, &suspend, &[("reason", "A chargeback")]).await;
-    assert!(done.flash.contains("Account suspended"), "{done:?}");
+    assert!(done.flash().contains("Account suspended"), "{done:?}");
     let refused = wait::until("its keys are refused", async || {
         let answer = app.ask(app.get_as(&key, "/v1/status")).await;
         (answer.status == 403).then_some(answer)
@@ -168,8 +169,8 @@ async fn plan_credit_and_suspension_are_changed_and_written_down(backend: Backen
         ("account.suspended", "A chargeback"),
         ("account.resumed", "Settled"),
     ] {
-        assert_eq!(log.html.matches(&format!("<code>{action}</code>")).count(), 1, "{action}");
-        assert!(log.has(reason) && log.has("ada@example.com"), "{}", log.html);
+        assert_eq!(log.text.matches(&format!("<code>{action}</code>")).count(), 1, "{action}");
+        assert!(log.has(reason) && log.has("ada@example.com"), "{}", log.text);
     }
     let found = ada.get(&format!("{AUDIT}?q=chargeback")).await;
     assert!(found.has("account.suspended") && !found.has("credit.granted"));
@@ -181,7 +182,7 @@ async fn plan_credit_and_suspension_are_changed_and_written_down(backend: Backen
 async fn operators_are_made_and_sessions_end(backend: Backend) {
     let app = TestApp::start(backend).await;
     app.account("5");
-    let (ada, ben) = Browser::of_ada_and_ben(&app).await;
+    let (ada, ben) = Person::ada_and_ben(&app).await;
     let found = ada.get(&format!("{USERS}?q=ben@")).await;
     assert!(found.has("ben@example.com") && !found.has("title=\"ada@example.com\""));
     let dialog = ada.get(&format!("{USERS}?dialog=operator&id={ADA}")).await;
@@ -189,7 +190,7 @@ async fn operators_are_made_and_sessions_end(backend: Backend) {
     let demote = format!("{USERS}/{ADA}/operator");
     let last = ada.post(USERS, &demote, &[("is", "false"), ("reason", "Off")]).await;
     assert_eq!(last.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(last.has("This is the last operator of the server."), "{}", last.html);
+    assert!(last.has("This is the last operator of the server."), "{}", last.text);
     let promote = format!("{USERS}/{BEN}/operator");
     let silent = ada.post(USERS, &promote, &[("is", "true"), ("reason", "")]).await;
     assert!(silent.has("id=\"reason-error\""));
@@ -198,7 +199,7 @@ async fn operators_are_made_and_sessions_end(backend: Backend) {
     assert_eq!(ben.get("/operator").await.status, StatusCode::OK);
     let end = format!("{USERS}/{BEN}/sessions");
     let ended = ada.post(USERS, &end, &[("reason", "A lost laptop")]).await;
-    assert!(ended.flash.contains("1 browser was signed out"), "{ended:?}");
+    assert!(ended.flash().contains("1 browser was signed out"), "{ended:?}");
     assert_eq!(ben.get("/operator").await.status, StatusCode::SEE_OTHER);
     let log = ada.get(AUDIT).await;
     for text in ["user.operator_granted", "user.sessions_ended", "A lost laptop"] {
@@ -209,7 +210,7 @@ async fn operators_are_made_and_sessions_end(backend: Backend) {
 async fn the_command_line_writes_into_the_same_log(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (team, _) = app.account("5");
-    let (ada, _) = Browser::of_ada_and_ben(&app).await;
+    let (ada, _) = Person::ada_and_ben(&app).await;
     let id = ["--id", team.as_str()];
     let line = |words: &[&str]| app.cli(&[&["account"], words].concat());
     line(&[&["update"], &id[..], &["--plan", "free", "--reason", "A downgrade"]].concat());
@@ -230,6 +231,6 @@ async fn the_command_line_writes_into_the_same_log(backend: Backend) {
         "account.alerts_changed",
         "title=\"cli\"",
     ] {
-        assert!(log.has(text), "{text} is not in {}", log.html);
+        assert!(log.has(text), "{text} is not in {}", log.text);
     }
 }

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::support::app::TestApp;
 use crate::support::database::Backend;
-use crate::support::people::{self, Page, Person, browser};
+use crate::support::page::Page;
+use crate::support::people::{self, Person, browser};
 use crate::support::wait;
 
 const KEYS: &str = "/home/paper-lab/api-keys";
@@ -35,7 +36,7 @@ async fn a_page_forbids_what_it_does_not_need_and_is_not_kept() {
     let app = TestApp::start(Backend::Sqlite).await;
     let (owner, ..) = team(&app).await;
     for path in [KEYS, "/home/paper-lab/none", "/theme"] {
-        let page = owner.get(&app, path).await;
+        let page = owner.get(path).await;
         let policy = page.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{path}: {policy}");
         assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"));
@@ -49,7 +50,7 @@ async fn a_page_forbids_what_it_does_not_need_and_is_not_kept() {
 async fn files_are_kept_for_ever_under_the_address_of_their_version() {
     let app = TestApp::start(Backend::Sqlite).await;
     let (owner, ..) = team(&app).await;
-    let page = owner.get(&app, KEYS).await;
+    let page = owner.get(KEYS).await;
     let style = page.text.split("rel=\"stylesheet\" href=\"").nth(1).unwrap();
     let style = style.split('"').next().unwrap();
     let found = Page::read(browser().get(format!("{}{style}", app.url))).await;
@@ -125,7 +126,7 @@ async fn a_key_is_made_and_shown_once() {
     let app = TestApp::start(Backend::Sqlite).await;
     let (owner, _, account) = team(&app).await;
     let fields = [("name", "ci"), ("preset", "generate_only"), ("allowed_ips", "")];
-    let page = owner.post(&app, &format!("{KEYS}?dialog=add"), KEYS, &fields).await;
+    let page = owner.post(&format!("{KEYS}?dialog=add"), KEYS, &fields).await;
     assert_eq!((page.status.as_u16(), page.header("cache-control")), (200, "no-store"));
     let key = shown_key(&page).to_owned();
     let works = app.get_as(&key, "/v1/content/list").send().await.unwrap();
@@ -133,7 +134,7 @@ async fn a_key_is_made_and_shown_once() {
     let scopes = &keys(&app, &account)[0]["scopes"];
     assert_eq!(scopes.to_string(), r#"["generation:write","generation:read","library:read"]"#);
     for path in [KEYS.to_owned(), format!("{KEYS}?dialog=add"), format!("{KEYS}?view=full")] {
-        assert!(!owner.get(&app, &path).await.text.contains(&key), "{path}");
+        assert!(!owner.get(&path).await.text.contains(&key), "{path}");
     }
 }
 
@@ -144,20 +145,20 @@ async fn a_key_lives_as_on_the_command_line() {
     let id = keys(&app, &account)[0]["apikey_id"].as_str().unwrap().to_owned();
     let dialog = |name: &str| format!("{KEYS}?dialog={name}&id={id}");
     let rotate = format!("{KEYS}/{id}/rotate");
-    let odd = owner.post(&app, &dialog("rotate"), &rotate, &[("grace_hours", "5")]).await;
+    let odd = owner.post(&dialog("rotate"), &rotate, &[("grace_hours", "5")]).await;
     assert_eq!(odd.status, 400, "not one of the seven");
-    let rotated = owner.post(&app, &dialog("rotate"), &rotate, &[("grace_hours", "168")]).await;
+    let rotated = owner.post(&dialog("rotate"), &rotate, &[("grace_hours", "168")]).await;
     assert!(rotated.text.contains("Key rotated successfully"));
     let works = app.get_as(shown_key(&rotated), "/v1/status").send().await.unwrap();
     assert_eq!(works.status(), 200);
-    let again = owner.post(&app, &dialog("delete"), &rotate, &[("grace_hours", "1")]).await;
+    let again = owner.post(&dialog("delete"), &rotate, &[("grace_hours", "1")]).await;
     assert_eq!(again.status, 303);
-    let told = owner.get(&app, KEYS).await;
+    let told = owner.get(KEYS).await;
     assert!(!told.text.contains("Not rotated"), "the flash is a cookie of the browser");
     assert!(again.header("set-cookie").starts_with("flash=error=Not+rotated"));
 
     let revoke = format!("{KEYS}/{id}/revoke");
-    let revoked = owner.post(&app, &dialog("revoke"), &revoke, &[]).await;
+    let revoked = owner.post(&dialog("revoke"), &revoke, &[]).await;
     assert_eq!((revoked.status.as_u16(), revoked.header("location")), (303, KEYS));
     let status = |id: &str| {
         let found = keys(&app, &account).into_iter().find(|key| key["apikey_id"] == id);
@@ -165,9 +166,9 @@ async fn a_key_lives_as_on_the_command_line() {
     };
     assert_eq!(status(&id).as_deref(), Some("revoked"));
     let delete = format!("{KEYS}/{id}/delete");
-    assert_eq!(owner.post(&app, &dialog("delete"), &delete, &[]).await.status, 303);
+    assert_eq!(owner.post(&dialog("delete"), &delete, &[]).await.status, 303);
     assert_eq!(status(&id), None);
-    assert_eq!(owner.post(&app, &format!("{KEYS}?dialog=add"), &delete, &[]).await.status, 404);
+    assert_eq!(owner.post(&format!("{KEYS}?dialog=add"), &delete, &[]).await.status, 404);
 }
 
 #[tokio::test]
@@ -175,20 +176,20 @@ async fn a_member_sees_keys_and_cannot_touch_them() {
     let app = TestApp::start(Backend::Sqlite).await;
     let (owner, member, account) = team(&app).await;
     let id = keys(&app, &account)[0]["apikey_id"].as_str().unwrap().to_owned();
-    assert!(member.get(&app, KEYS).await.text.contains("render farm"));
-    let add = member.get(&app, &format!("{KEYS}?dialog=add")).await;
+    assert!(member.get(KEYS).await.text.contains("render farm"));
+    let add = member.get(&format!("{KEYS}?dialog=add")).await;
     assert!(!add.text.contains("Add API key"));
     let new = [("name", "mine"), ("preset", "full_access")];
-    let create = member.post(&app, KEYS, KEYS, &new).await;
+    let create = member.post(KEYS, KEYS, &new).await;
     assert_eq!(create.status, 403);
     for act in ["rotate", "revoke", "delete"] {
         let path = format!("{KEYS}/{id}/{act}");
-        let refused = member.post(&app, KEYS, &path, &[("grace_hours", "24")]).await;
+        let refused = member.post(KEYS, &path, &[("grace_hours", "24")]).await;
         assert_eq!(refused.status, 403, "{act}");
     }
     let now = keys(&app, &account);
     assert_eq!((now.len(), now[0]["status"].as_str()), (1, Some("active")));
-    let forged = owner.post_as_it_is(&app, KEYS, &new).await;
+    let forged = owner.post_as_it_is(KEYS, &new).await;
     assert_eq!(forged.status, 403, "without the token of a page");
 }
 
@@ -197,13 +198,13 @@ async fn keys_of_another_account_do_not_exist() {
     let app = TestApp::start(Backend::Sqlite).await;
     let (owner, ..) = team(&app).await;
     let id = keys(&app, &app.account_id)[0]["apikey_id"].as_str().unwrap().to_owned();
-    let stranger = owner.get(&app, "/home/personal/api-keys").await;
+    let stranger = owner.get("/home/personal/api-keys").await;
     assert_eq!(stranger.status, 404);
     for dialog in ["rotate", "revoke", "delete"] {
-        let page = owner.get(&app, &format!("{KEYS}?dialog={dialog}&id={id}")).await;
+        let page = owner.get(&format!("{KEYS}?dialog={dialog}&id={id}")).await;
         assert!(!page.text.contains("<dialog"), "{dialog}");
         let path = format!("{KEYS}/{id}/{dialog}");
-        let answer = owner.post(&app, KEYS, &path, &[("grace_hours", "24")]).await;
+        let answer = owner.post(KEYS, &path, &[("grace_hours", "24")]).await;
         assert_eq!(answer.status, 404, "{dialog}");
     }
     assert_eq!(keys(&app, &app.account_id)[0]["status"], "active");
@@ -228,7 +229,7 @@ async fn what_somebody_takes_along_has_the_requests_of_the_own_account_only() {
     assert_eq!(app.get_as(&teams, "/v1/status").send().await.unwrap().status(), 200);
     assert_eq!(app.get("/v1/usage?days=7").send().await.unwrap().status(), 200);
     let document = wait::until("the request is in the log", async || {
-        let page = owner.post(&app, "/home/settings", "/home/settings/export", &[]).await;
+        let page = owner.post("/home/settings", "/home/settings/export", &[]).await;
         let document: Value = serde_json::from_str(&page.text).unwrap();
         Some(document).filter(|it| it["api_requests"].as_array().is_some_and(|it| !it.is_empty()))
     })

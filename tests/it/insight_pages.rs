@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use crate::on_both;
 use crate::support::app::TestApp;
 use crate::support::database::Backend;
-use crate::support::signed_in::{Browser, Page};
+use crate::support::page::Page;
+use crate::support::people::Person;
 use crate::support::wait;
 
 on_both!(
@@ -28,21 +29,21 @@ fn json_of(text: &str) -> Vec<Value> {
 
 async fn requests_are_listed_filtered_and_exported(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let (ada, _) = Browser::of_ada_and_ben(&app).await;
+    let (ada, _) = Person::ada_and_ben(&app).await;
     assert!(ada.get(LOGS).await.has("No requests yet"));
     app.ask(app.get("/v1/status?days=7&secret=x")).await;
     app.ask(app.get("/v1/content/nothing")).await;
     let shown = wait::until("both are in the log", async || {
-        Some(ada.get(LOGS).await).filter(|page| page.html.matches("data-select value").count() == 2)
+        Some(ada.get(LOGS).await).filter(|page| page.text.matches("data-select value").count() == 2)
     })
     .await;
     for text in ["Monitor API logs", "/v1/status", "Active key", "BSE", "All as CSV", "days=7"] {
-        assert!(shown.has(text), "{text} is missing in {}", shown.html);
+        assert!(shown.has(text), "{text} is missing in {}", shown.text);
     }
     assert!(!shown.has("secret") && !shown.has(&app.key) && !shown.has("127.0.0.1"));
     for (query, status) in [("status=2xx", true), ("status=4xx", false), ("q=content", false)] {
         let found = ada.get(&format!("{LOGS}?{query}")).await;
-        assert_eq!(found.html.matches("data-select value").count(), 1, "{query}");
+        assert_eq!(found.text.matches("data-select value").count(), 1, "{query}");
         assert_eq!(found.has(">/v1/status<"), status, "{query}");
     }
     assert!(ada.get(&format!("{LOGS}?status=5xx")).await.has("No results found"));
@@ -50,12 +51,12 @@ async fn requests_are_listed_filtered_and_exported(backend: Backend) {
     assert!(ada.get(&format!("{LOGS}?q=%25&sort=-status&view=full")).await.has("No results"));
 
     let csv = ada.get(&format!("{LOGS}.csv?status=2xx")).await;
-    let lines: Vec<&str> = csv.html.trim_end().split("\r\n").collect();
+    let lines: Vec<&str> = csv.text.trim_end().split("\r\n").collect();
     assert!(
         lines[0].starts_with("apikey_name,apikey_prefix,method,endpoint,status_code,error_code")
     );
-    assert!(lines.len() == 2 && lines[1].contains("GET,/v1/status,200,,"), "{}", csv.html);
-    let all = json_of(&ada.get(&format!("{LOGS}.json")).await.html);
+    assert!(lines.len() == 2 && lines[1].contains("GET,/v1/status,200,,"), "{}", csv.text);
+    let all = json_of(&ada.get(&format!("{LOGS}.json")).await.text);
     assert_eq!(all.len(), 2);
     assert_eq!(all[0]["ip_hash"].as_str().unwrap().len(), 64, "{all:#?}");
     assert_eq!(ada.get(&format!("{LOGS}.xml")).await.status, StatusCode::NOT_FOUND);
@@ -63,7 +64,7 @@ async fn requests_are_listed_filtered_and_exported(backend: Backend) {
 
 async fn activity_names_who_did_it_and_is_exported(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let (ada, _) = Browser::of_ada_and_ben(&app).await;
+    let (ada, _) = Person::ada_and_ben(&app).await;
     let webhooks = "/home/personal/webhooks";
     let fields = [("url", "http://127.0.0.1:9/"), ("event", "generation.failed")];
     ada.post(&format!("{webhooks}?dialog=add"), webhooks, &fields).await;
@@ -74,7 +75,7 @@ async fn activity_names_who_did_it_and_is_exported(backend: Backend) {
         ada.post(&page, &format!("{page}/{act}"), &[]).await;
     }
     let found =
-        json_of(&ada.get(&format!("{ACTIVITY}.json?category=webhook&sort=time")).await.html);
+        json_of(&ada.get(&format!("{ACTIVITY}.json?category=webhook&sort=time")).await.text);
     let deeds: Vec<_> = found.iter().map(|line| line["action"].as_str().unwrap()).collect();
     assert_eq!(deeds, ["created", "disabled", "enabled", "deleted"]);
     for line in &found {
@@ -85,15 +86,15 @@ async fn activity_names_who_did_it_and_is_exported(backend: Backend) {
     let shown = ada.get(ACTIVITY).await;
     assert!(shown.has("Audit account activity") && shown.has(">deleted</span>"));
     let csv = ada.get(&format!("{ACTIVITY}.csv?q=webhook.disabled")).await;
-    assert!(csv.html.starts_with("event_id,actor,category,action,description,timestamp\r\n"));
-    assert_eq!(csv.html.trim_end().split("\r\n").count(), 2, "{}", csv.html);
+    assert!(csv.text.starts_with("event_id,actor,category,action,description,timestamp\r\n"));
+    assert_eq!(csv.text.trim_end().split("\r\n").count(), 2, "{}", csv.text);
     assert!(ada.get(&format!("{ACTIVITY}?q=rocket")).await.has("No results found"));
     assert!(ada.get(&format!("{ACTIVITY}?until=2020-01-01")).await.has("No results found"));
 }
 
 async fn a_generation_is_listed_with_all_that_is_known_of_it(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let (ada, _) = Browser::of_ada_and_ben(&app).await;
+    let (ada, _) = Person::ada_and_ben(&app).await;
     assert!(ada.get(GENERATIONS).await.has("No generations yet"));
     let fails = json!({
         "generation_prompt": "a <b>lighthouse</b> of paper",
@@ -110,7 +111,7 @@ async fn a_generation_is_listed_with_all_that_is_known_of_it(backend: Backend) {
     let found = ada.get(&format!("{GENERATIONS}?model=sandbox/inline&status=succeeded")).await;
     assert!(found.has(&plain) && !found.has(&rescued));
     assert!(ada.get(&format!("{GENERATIONS}?status=failed")).await.has("No results found"));
-    let exported = json_of(&ada.get(&format!("{GENERATIONS}.json")).await.html);
+    let exported = json_of(&ada.get(&format!("{GENERATIONS}.json")).await.text);
     assert_eq!((exported.len(), exported[0]["generation_id"].as_str()), (2, Some(plain.as_str())));
 
     let page = ada.get(&format!("{GENERATIONS}/{rescued}")).await;
@@ -128,17 +129,17 @@ async fn a_generation_is_listed_with_all_that_is_known_of_it(backend: Backend) {
         "No endpoint was told of it",
         "href=\"/home/personal/generations\"",
     ] {
-        assert!(page.has(text), "{text} is missing in {}", page.html);
+        assert!(page.has(text), "{text} is missing in {}", page.text);
     }
     let record = app.record(&rescued).await;
     let url = record["generation_output_file"][0].as_str().unwrap().replace('&', "&#38;");
-    assert!(page.has(&url), "{url} as in the API, in {}", page.html);
+    assert!(page.has(&url), "{url} as in the API, in {}", page.text);
 }
 
 async fn a_generation_is_canceled_and_deleted_by_who_may(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (team, key) = app.account("10");
-    let (ada, ben) = Browser::of_ada_and_ben(&app).await;
+    let (ada, ben) = Person::ada_and_ben(&app).await;
     let body = json!({
         "generation_prompt": "a slow one",
         "generation_sandbox_latency_ms": 60_000,
@@ -148,12 +149,12 @@ async fn a_generation_is_canceled_and_deleted_by_who_may(backend: Backend) {
     let list = "/home/paper-lab/generations";
     let page = format!("{list}/{id}");
     let shown = ben.get(&format!("{page}?dialog=delete")).await;
-    assert!(shown.has("data-live") && shown.has("Being made"), "{}", shown.html);
+    assert!(shown.has("data-live") && shown.has("Being made"), "{}", shown.text);
     assert!(!shown.has("<dialog") && !shown.has("dialog=cancel"), "members look on");
     for act in ["cancel", "delete"] {
         let refused = ben.post(&page, &format!("{page}/{act}"), &[]).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{act}");
-        let forged = ada.post_bare(&format!("{page}/{act}"), &[]).await;
+        let forged = ada.post_as_it_is(&format!("{page}/{act}"), &[]).await;
         assert_eq!(forged.status, StatusCode::FORBIDDEN, "{act}");
         let elsewhere = format!("{GENERATIONS}/{id}/{act}");
         assert_eq!(ada.post(&page, &elsewhere, &[]).await.status, StatusCode::NOT_FOUND, "{act}");
@@ -161,31 +162,31 @@ async fn a_generation_is_canceled_and_deleted_by_who_may(backend: Backend) {
     assert_eq!(ada.get(&format!("{GENERATIONS}/{id}")).await.status, StatusCode::NOT_FOUND);
     assert!(ada.get(&format!("{page}?dialog=cancel")).await.has("Cancel generation?"));
     let canceled = ada.post(&page, &format!("{page}/cancel"), &[]).await;
-    assert!(canceled.flash.contains("success"), "{canceled:?}");
+    assert!(canceled.flash().contains("success"), "{canceled:?}");
     assert_eq!(app.movements(&team, &id), ["reserve", "refund"]);
     let late = ada.post(&page, &format!("{page}/cancel"), &[]).await;
-    assert!(late.flash.contains("error"), "{late:?}");
+    assert!(late.flash().contains("error"), "{late:?}");
     let shown = ada.get(&page).await;
     assert!(shown.has("Canceled") && shown.has("Refunded") && !shown.has("data-live"));
     let deleted = ada.post(&page, &format!("{page}/delete"), &[]).await;
-    assert_eq!((deleted.status, deleted.location.as_str()), (StatusCode::SEE_OTHER, list));
+    assert_eq!((deleted.status, deleted.location()), (StatusCode::SEE_OTHER, list));
     assert_eq!(ada.get(&page).await.status, StatusCode::NOT_FOUND);
 }
 
 /// The number that a statistic shows.
 fn stat(page: &Page, label: &str) -> String {
-    let at = page.html.find(&format!("<p class=\"stat-label\">{label}</p>"));
-    let at = at.unwrap_or_else(|| panic!("no {label} in {}", page.html));
-    page.html[at..].split("stat-value\">").nth(1).unwrap().split('<').next().unwrap().to_owned()
+    let at = page.text.find(&format!("<p class=\"stat-label\">{label}</p>"));
+    let at = at.unwrap_or_else(|| panic!("no {label} in {}", page.text));
+    page.text[at..].split("stat-value\">").nth(1).unwrap().split('<').next().unwrap().to_owned()
 }
 
 async fn metrics_show_what_was_counted_and_keep_it(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let (ada, _) = Browser::of_ada_and_ben(&app).await;
+    let (ada, _) = Person::ada_and_ben(&app).await;
     let home = "/home/personal";
     let empty = ada.get(home).await;
     assert_eq!((stat(&empty, "Generations").as_str(), stat(&empty, "p50").as_str()), ("0", "–"));
-    assert!(empty.has("Nothing in this time") && empty.has("Enterprise plan"), "{}", empty.html);
+    assert!(empty.has("Nothing in this time") && empty.has("Enterprise plan"), "{}", empty.text);
     let fails = json!({ "generation_sandbox_fail_providers": ["sandbox_polling"] });
     let mut ids = Vec::new();
     for (model, fields) in [("sandbox/inline", json!({})), ("sandbox/failover", fails)] {
@@ -213,7 +214,7 @@ async fn metrics_show_what_was_counted_and_keep_it(backend: Backend) {
         "Hour (UTC)",
         "/v1/generate/image",
     ] {
-        assert!(page.has(text), "{text} is missing in {}", page.html);
+        assert!(page.has(text), "{text} is missing in {}", page.text);
     }
     assert!(!page.has("style=\""), "the policy forbids it");
     let spent = stat(&page, "Credits used");
@@ -233,14 +234,14 @@ async fn metrics_show_what_was_counted_and_keep_it(backend: Backend) {
             ("3", spent.clone()),
             "{range}"
         );
-        assert!(page.has("Deleted key"), "{}", page.html);
-        assert!(page.html.len() < 100_000, "{range}: {} bytes", page.html.len());
+        assert!(page.has("Deleted key"), "{}", page.text);
+        assert!(page.text.len() < 100_000, "{range}: {} bytes", page.text.len());
     }
 }
 
 async fn strangers_see_nothing_of_what_happened(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let (_, ben) = Browser::of_ada_and_ben(&app).await;
+    let (_, ben) = Person::ada_and_ben(&app).await;
     assert_eq!(ben.get("/home/paper-lab").await.status, StatusCode::NOT_FOUND);
     for page in ["logs", "activity", "generations"] {
         for end in ["", ".csv", ".json", "/live"] {

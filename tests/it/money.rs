@@ -6,7 +6,8 @@ use serde_json::json;
 use crate::on_both;
 use crate::support::app::TestApp;
 use crate::support::database::Backend;
-use crate::support::signed_in::{Browser, Page};
+use crate::support::page::Page;
+use crate::support::people::Person;
 use crate::support::wait;
 
 on_both!(
@@ -39,13 +40,13 @@ async fn settled(app: &TestApp, account: &str, movements: usize) {
 async fn the_ledger_is_shown_searched_and_read_page_by_page(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (team, key) = app.account("5");
-    let (ada, ben) = Browser::of_ada_and_ben(&app).await;
+    let (ada, ben) = Person::ada_and_ben(&app).await;
     let charged = generate(&app, &key, "succeed").await;
     settled(&app, &team, 3).await;
     let refunded = generate(&app, &key, "fail").await;
     settled(&app, &team, 5).await;
     let shown = ben.get(CREDITS).await;
-    assert!(shown.has("<h1>Credits : $4.999</h1>"), "{}", shown.html);
+    assert!(shown.has("<h1>Credits : $4.999</h1>"), "{}", shown.text);
     for text in [
         ">Reserved</span>",
         ">Charged</span>",
@@ -59,9 +60,9 @@ async fn the_ledger_is_shown_searched_and_read_page_by_page(backend: Backend) {
         "data-export=\"credits\"",
         "Opening credits",
     ] {
-        assert!(shown.has(text), "{text} is not in {}", shown.html);
+        assert!(shown.has(text), "{text} is not in {}", shown.text);
     }
-    let rows = |page: &Page| page.html.matches("data-select ").count();
+    let rows = |page: &Page| page.text.matches("data-select ").count();
     assert_eq!(rows(&shown), 5);
     let of = async |text: &str| ada.get(&format!("{CREDITS}?q={text}")).await;
     for (text, found) in [
@@ -84,16 +85,16 @@ async fn the_ledger_is_shown_searched_and_read_page_by_page(backend: Backend) {
     }
     let first = ada.get(CREDITS).await;
     assert_eq!(rows(&first), 50);
-    let next = first.html.split("href=\"/home/paper-lab/credits?after=").nth(1).unwrap();
+    let next = first.text.split("href=\"/home/paper-lab/credits?after=").nth(1).unwrap();
     let second = ada.get(&format!("{CREDITS}?after={}", next.split('"').next().unwrap())).await;
     assert_eq!(rows(&second), 15);
-    assert!(second.has(&charged) && second.html.len() < 100_000);
+    assert!(second.has(&charged) && second.text.len() < 100_000);
 }
 
 async fn billing_tells_the_plan_and_what_is_used_of_it(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (team, key) = app.account("5");
-    let (ada, ben) = Browser::of_ada_and_ben(&app).await;
+    let (ada, ben) = Person::ada_and_ben(&app).await;
     generate(&app, &key, "succeed").await;
     settled(&app, &team, 3).await;
     let shown = ben.get(BILLING).await;
@@ -110,27 +111,27 @@ async fn billing_tells_the_plan_and_what_is_used_of_it(backend: Backend) {
         ">Enterprise",
         "Low Balance Alerts",
     ] {
-        assert!(shown.has(text), "{text} is not in {}", shown.html);
+        assert!(shown.has(text), "{text} is not in {}", shown.text);
     }
-    assert_eq!(shown.html.matches(">Current</span>").count(), 1);
+    assert_eq!(shown.text.matches(">Current</span>").count(), 1);
     app.cli(&["account", "update", "--id", &team, "--plan", "free"]);
     let shown = ada.get(BILLING).await;
     assert!(shown.has("</svg>Free</p>") && shown.has("Output files kept for 1 hour"));
     let domains = ben.get("/home/paper-lab/domains").await;
-    assert!(domains.has(&format!("<code>{}/v1</code>", app.url)), "{}", domains.html);
+    assert!(domains.has(&format!("<code>{}/v1</code>", app.url)), "{}", domains.text);
     assert!(domains.has("Default API endpoint") && domains.has("disabled title=\"Custom domains"));
 }
 
 async fn alerts_are_changed_by_the_primary_owner_alone(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (team, _) = app.account("5");
-    let (ada, ben) = Browser::of_ada_and_ben(&app).await;
+    let (ada, ben) = Person::ada_and_ben(&app).await;
     let stored = || app.cli(&["account", "alerts", "--id", &team]);
     for page in [BILLING, "/home/paper-lab/notifications"] {
         let save = format!("{page}/alerts");
         let shown = ben.get(page).await;
-        assert!(shown.has("Only the primary owner can change this."), "{}", shown.html);
-        assert!(shown.has("value=\"0.500\"") || shown.has("value=\"2.000\""), "{}", shown.html);
+        assert!(shown.has("Only the primary owner can change this."), "{}", shown.text);
+        assert!(shown.has("value=\"0.500\"") || shown.has("value=\"2.000\""), "{}", shown.text);
         let fields = [("enabled", "on"), ("threshold", "9")];
         assert_eq!(ben.post(page, &save, &fields).await.status, StatusCode::FORBIDDEN);
         let fields = [
@@ -141,7 +142,7 @@ async fn alerts_are_changed_by_the_primary_owner_alone(backend: Backend) {
             ("threshold", "$0.25"),
         ];
         let saved = ada.post(page, &save, &fields).await;
-        assert_eq!((saved.status, saved.location.as_str()), (StatusCode::SEE_OTHER, page));
+        assert_eq!((saved.status, saved.location()), (StatusCode::SEE_OTHER, page));
         let now = stored();
         assert_eq!(now["thresholds"], json!([2.0, 0.25]));
         let channels = ["enabled", "in_app", "email", "webhook"].map(|name| now[name] == true);
@@ -163,7 +164,7 @@ async fn alerts_are_changed_by_the_primary_owner_alone(backend: Backend) {
 async fn strangers_see_no_money(backend: Backend) {
     let app = TestApp::start(backend).await;
     app.account("5");
-    let (ada, ben) = Browser::of_ada_and_ben(&app).await;
+    let (ada, ben) = Person::ada_and_ben(&app).await;
     for page in ["credits", "credits/live", "billing", "billing/live", "domains"] {
         let path = format!("/home/personal/{page}");
         assert_eq!(ben.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
@@ -171,5 +172,5 @@ async fn strangers_see_no_money(backend: Backend) {
     let save = "/home/personal/billing/alerts";
     let refused = ben.post("/home/paper-lab/api-keys", save, &[("enabled", "on")]).await;
     assert_eq!(refused.status, StatusCode::NOT_FOUND);
-    assert_eq!(ada.post_bare(save, &[("enabled", "on")]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(ada.post_as_it_is(save, &[("enabled", "on")]).await.status, StatusCode::FORBIDDEN);
 }

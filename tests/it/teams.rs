@@ -5,9 +5,10 @@ use serde_json::json;
 use crate::on_both;
 use crate::people::{PASSWORD, owner, person, start};
 use crate::support::app::TestApp;
-use crate::support::browser::{Browser, Page};
+use crate::support::browser::Browser;
 use crate::support::database::Backend;
 use crate::support::mail::MailServer;
+use crate::support::page::Page;
 use crate::support::wait;
 
 on_both!(

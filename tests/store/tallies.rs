@@ -23,6 +23,7 @@ on_both!(
     a_refused_write_counts_nothing,
     requests_are_counted_by_class_endpoint_key_and_code,
     hours_are_put_together_and_add_up_to_the_same,
+    what_was_there_before_is_counted_as_it_would_have_been,
 );
 
 /// As `at what name times total`, one line each.
@@ -73,6 +74,41 @@ async fn what_ends_is_counted_once_and_stays_when_it_is_gone(test: TestStore) {
     assert_eq!(removed, Ok::<(), DeleteRefusal>(()));
     assert_eq!(lines(&test, account, Grain::Day, &[]).await, counted);
     assert!(lines(&test, other, Grain::Day, &[]).await.is_empty());
+    test.finish().await;
+}
+
+/// The part of the migration that counts what is there, one statement each.
+fn backfill(test: &TestStore) -> impl Iterator<Item = &'static str> {
+    let migration = match test.is_sqlite() {
+        true => include_str!("../../migrations/sqlite/0018_insight.sql"),
+        false => include_str!("../../migrations/postgres/0018_insight.sql"),
+    };
+    migration.split(';').filter(|statement| statement.contains("INSERT INTO tallies"))
+}
+
+async fn what_was_there_before_is_counted_as_it_would_have_been(test: TestStore) {
+    let account = test.account("10").await;
+    rescued(&test, account).await;
+    let canceled = test.accepted(account).await;
+    test.advance(&canceled, vec![Event::Canceled { at: at(4) }]).await.unwrap();
+    // In flight, and has failed once: it is counted when it ends.
+    let flying = test.processing(account).await;
+    let failure = Failure::new(FailureCode::ProviderError, "broken");
+    let second = NewAttempt { provider: SandboxInline, ..attempt() };
+    let events = vec![
+        Event::AttemptFailed { attempt: 1, failure, at: at(2) },
+        Event::AttemptStarted(second),
+    ];
+    test.advance(&flying, events).await.unwrap();
+    let counted = lines(&test, account, Grain::Day, &[]).await;
+    test.execute("DELETE FROM tallies").await;
+    for statement in backfill(&test) {
+        test.execute(statement).await;
+    }
+    assert_eq!(lines(&test, account, Grain::Day, &[]).await, counted);
+    test.advance(&flying, vec![taken(2), completed(2)]).await.unwrap();
+    let ended = lines(&test, account, Grain::Day, &[]).await;
+    assert!(ended.iter().any(|it| it.ends_with("failover  2 2")), "{ended:#?}");
     test.finish().await;
 }
 

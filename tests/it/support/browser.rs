@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::header::{COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE, USER_AGENT};
+use reqwest::header::{COOKIE, ORIGIN, SET_COOKIE, USER_AGENT};
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::{Client, RequestBuilder};
 
 use super::app::TestApp;
+use super::page::Page;
 
 pub struct Browser {
     client: Client,
@@ -15,43 +16,6 @@ pub struct Browser {
     pub cookies: BTreeMap<String, String>,
     /// Of the page before.
     pub csrf: String,
-}
-
-/// What came back.
-#[derive(Debug)]
-pub struct Page {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
-}
-
-impl Page {
-    /// Where it leads.
-    pub fn location(&self) -> &str {
-        let location = self.headers.get(LOCATION);
-        location
-            .unwrap_or_else(|| panic!("no redirect: {} {}", self.status, self.text))
-            .to_str()
-            .unwrap()
-    }
-
-    /// Sees to it that it is a page with this on it.
-    pub fn shows(&self, text: &str) -> &Self {
-        assert!(self.text.contains(text), "{text:?} is not in {}", self.text);
-        self
-    }
-
-    /// Sees to it that this is not on it.
-    pub fn hides(&self, text: &str) -> &Self {
-        assert!(!self.text.contains(text), "{text:?} is in {}", self.text);
-        self
-    }
-
-    /// Sees to it that it was answered like this.
-    pub fn is(&self, status: u16) -> &Self {
-        assert_eq!(self.status, status, "{}", self.text);
-        self
-    }
 }
 
 impl Browser {
@@ -101,9 +65,8 @@ impl Browser {
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request =
             request.header(COOKIE, cookies.join("; ")).header(USER_AGENT, "Firefox/1 Linux");
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        for set in headers.get_all(SET_COOKIE) {
+        let page = Page::read(request).await;
+        for set in page.headers.get_all(SET_COOKIE) {
             let set = set.to_str().unwrap();
             let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
             match value {
@@ -111,10 +74,9 @@ impl Browser {
                 value => drop(self.cookies.insert(name.to_owned(), value.to_owned())),
             }
         }
-        let text = response.text().await.unwrap();
-        if let Some((_, rest)) = text.split_once("name=\"csrf\" value=\"") {
+        if let Some((_, rest)) = page.text.split_once("name=\"csrf\" value=\"") {
             self.csrf = rest.split('"').next().unwrap().to_owned();
         }
-        Page { status, headers, text }
+        page
     }
 }

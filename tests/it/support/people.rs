@@ -1,8 +1,8 @@
-//! People with a browser each, arranged beside a server on SQLite.
+//! People with a browser each that is signed in, arranged in the database.
 
-use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap};
+use reqwest::Client;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE};
 use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{Connection, SqliteConnection};
@@ -10,6 +10,11 @@ use uuid::Uuid;
 
 use super::app::TestApp;
 use super::database::random;
+use super::page::Page;
+
+/// As in `people.sql`.
+const ADA: Uuid = Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_00a1);
+const BEN: Uuid = Uuid::from_u128(0x0198_c0de_0000_7000_8000_0000_0000_00b1);
 
 const USER: &str = "INSERT INTO users (id, email, name, operator, created_at)
      SELECT $1, $2, $3, 0, created_at FROM accounts LIMIT 1";
@@ -25,12 +30,25 @@ const JOIN: &str = "INSERT INTO members (account_id, user_id, role, joined_at)
 pub struct Person {
     pub id: Uuid,
     token: String,
+    client: Client,
+    url: String,
 }
 
 impl Person {
-    /// Makes a user with a signed-in browser.
+    /// Ada, who answers for every account that is there and runs the server, and Ben, who is a
+    /// member of the team if there is one.
+    pub async fn ada_and_ben(app: &TestApp) -> (Self, Self) {
+        app.script(include_str!("people.sql")).await;
+        (Self::with(app, ADA, "a-browser-of-ada"), Self::with(app, BEN, "a-browser-of-ben"))
+    }
+
+    fn with(app: &TestApp, id: Uuid, token: &str) -> Self {
+        Self { id, token: token.to_owned(), client: browser(), url: app.url.clone() }
+    }
+
+    /// Makes a user, on SQLite.
     pub async fn new(app: &TestApp, name: &str) -> Self {
-        let person = Self { id: random(), token: random().to_string() };
+        let person = Self::with(app, random(), &random().to_string());
         let email = format!("{}@example.com", name.to_lowercase().replace(' ', "."));
         let mut database = database(app).await;
         let user = sqlx::query(USER).bind(person.id).bind(email).bind(name);
@@ -48,34 +66,24 @@ impl Person {
     }
 
     /// Opens a page; redirects are answers.
-    pub async fn get(&self, app: &TestApp, path: &str) -> Page {
-        Page::read(browser().get(format!("{}{path}", app.url)).header(COOKIE, self.header())).await
+    pub async fn get(&self, path: &str) -> Page {
+        let request = self.client.get(format!("{}{path}", self.url)).header(ACCEPT, "text/html");
+        Page::read(request.header(COOKIE, self.header())).await
     }
 
     /// Sends a form, with the token of the page that it is on.
-    pub async fn post(
-        &self,
-        app: &TestApp,
-        page: &str,
-        path: &str,
-        fields: &[(&str, &str)],
-    ) -> Page {
-        let text = self.get(app, page).await.text;
-        let csrf = text.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
-        let fields = [fields, &[("csrf", csrf)]].concat();
-        self.post_as_it_is(app, path, &fields).await
+    pub async fn post(&self, page: &str, path: &str, fields: &[(&str, &str)]) -> Page {
+        let page = self.get(page).await;
+        self.post_as_it_is(path, &[fields, &[("csrf", page.value("csrf"))]].concat()).await
     }
 
     /// Sends a form as it is.
-    pub async fn post_as_it_is(&self, app: &TestApp, path: &str, fields: &[(&str, &str)]) -> Page {
+    pub async fn post_as_it_is(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         let mut body = url::form_urlencoded::Serializer::new(String::new());
         body.extend_pairs(fields);
-        let request = browser()
-            .post(format!("{}{path}", app.url))
-            .header(COOKIE, self.header())
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(body.finish());
-        Page::read(request).await
+        let request = self.client.post(format!("{}{path}", self.url)).body(body.finish());
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        Page::read(request.header(COOKIE, self.header())).await
     }
 
     fn header(&self) -> String {
@@ -95,27 +103,6 @@ impl Person {
         let id: Uuid = account_id.parse().unwrap();
         let own = sqlx::query(OWN).bind(id).bind(self.id);
         own.execute(&mut database(app).await).await.unwrap();
-    }
-}
-
-/// An answer to a browser.
-pub struct Page {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
-}
-
-impl Page {
-    /// Sends a request and reads the answer.
-    pub async fn read(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        Self { status, headers, text: response.text().await.unwrap() }
-    }
-
-    /// A header; empty when there is none.
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
