@@ -31,8 +31,8 @@ FROM generations WHERE status IN ('succeeded', 'failed', 'canceled')
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
 SELECT account_id, substr(completed_at, 1, 10), 'key',
-    COALESCE(lower(substr(hex(api_key_id), 1, 8) || '-' || substr(hex(api_key_id), 9, 4) || '-' || substr(hex(api_key_id), 13, 4)
-        || '-' || substr(hex(api_key_id), 17, 4) || '-' || substr(hex(api_key_id), 21)), ''), COUNT(*),
+    CASE WHEN api_key_id IS NULL THEN '' ELSE lower(substr(hex(api_key_id), 1, 8) || '-' || substr(hex(api_key_id), 9, 4) || '-' || substr(hex(api_key_id), 13, 4)
+        || '-' || substr(hex(api_key_id), 17, 4) || '-' || substr(hex(api_key_id), 21)) END, COUNT(*),
     CAST(COALESCE(SUM(CASE WHEN status = 'succeeded' THEN amount_millicredits ELSE 0 END), 0) AS INTEGER)
 FROM generations WHERE status IN ('succeeded', 'failed', 'canceled')
 GROUP BY 1, 2, 3, 4;
@@ -50,7 +50,7 @@ SELECT account_id, at, 'latency', CASE
         ELSE '18446744073709551615' END, COUNT(*), CAST(COALESCE(SUM(ms), 0) AS INTEGER)
 FROM (
     SELECT account_id, substr(completed_at, 1, 10) AS at,
-        MAX(CAST((julianday(completed_at) - julianday(created_at)) * 86400000 AS INTEGER), 0) AS ms
+        MAX(CAST(ROUND((julianday(completed_at) - julianday(created_at)) * 86400000) AS INTEGER), 0) AS ms
     FROM generations WHERE status = 'succeeded') AS took
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
@@ -88,8 +88,8 @@ FROM logged_requests
 GROUP BY 1, 2, 3, 4;
 INSERT INTO tallies (account_id, at, what, name, times, total)
 SELECT account_id, substr(requested_at, 1, 10), 'caller',
-    COALESCE(lower(substr(hex(api_key_id), 1, 8) || '-' || substr(hex(api_key_id), 9, 4) || '-' || substr(hex(api_key_id), 13, 4)
-        || '-' || substr(hex(api_key_id), 17, 4) || '-' || substr(hex(api_key_id), 21)), ''), COUNT(*),
+    CASE WHEN api_key_id IS NULL THEN '' ELSE lower(substr(hex(api_key_id), 1, 8) || '-' || substr(hex(api_key_id), 9, 4) || '-' || substr(hex(api_key_id), 13, 4)
+        || '-' || substr(hex(api_key_id), 17, 4) || '-' || substr(hex(api_key_id), 21)) END, COUNT(*),
     CAST(COALESCE(SUM(CASE WHEN status >= 400 THEN 1 ELSE 0 END), 0) AS INTEGER)
 FROM logged_requests
 GROUP BY 1, 2, 3, 4;
