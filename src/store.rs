@@ -27,7 +27,7 @@ mod notifications;
 mod operator;
 mod paging;
 mod removal;
-pub mod request_log;
+mod request_log;
 mod retention;
 mod routing;
 mod rowset;

@@ -113,6 +113,8 @@ pub struct RequestLine {
     pub replayed: bool,
     /// A keyed hash of the client's address.
     pub ip_hash: String,
+    /// What the client called itself.
+    pub user_agent: Option<String>,
     /// When it came.
     pub at: DateTime<Utc>,
 }

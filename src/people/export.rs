@@ -9,7 +9,9 @@ use actors::api_key::ApiKey;
 use actors::generation::Generation;
 use actors::id::{AccountId, ActivityId};
 use actors::ledger::LedgerEntry;
+use actors::logged_request::RequestLine;
 use actors::ports::deliveries::{DeliveryLog, LogQuery, LoggedDelivery};
+use actors::ports::logs::{LogStore, RequestFilter, Window};
 use actors::ports::people::SessionStore;
 use actors::ports::teams::{ActivityStore, MembershipStore};
 use actors::ports::{AccountStore, EndpointStore, GenerationStore, KeyStore};
@@ -18,7 +20,6 @@ use actors::webhook::WebhookEndpoint;
 use serde_json::{Value, json};
 
 use super::{People, PeopleError};
-use crate::store::request_log::RequestRow;
 
 /// Rows read at a time.
 const PAGE: u32 = 500;
@@ -117,14 +118,15 @@ impl People {
     }
 
     async fn requests(&self, account_id: AccountId) -> Result<Value, PeopleError> {
-        let mut requests: Vec<RequestRow> = Vec::new();
+        let (mut requests, mut window) = (Vec::new(), Window::default());
+        let every = RequestFilter::default();
         loop {
-            let before = requests.last().map(|request| request.id);
-            let page = self.context.store.list_requests(account_id, before, PAGE).await?;
-            let last = page.len() < PAGE as usize;
-            requests.extend(page);
-            if last || requests.len() >= ROWS_MAX {
-                return Ok(requests.iter().map(request).collect());
+            let page =
+                self.context.store.search_requests(account_id, &window, &every, PAGE).await?;
+            requests.extend(page.rows.iter().map(request));
+            window.after = page.next;
+            if window.after.is_none() || requests.len() >= ROWS_MAX {
+                return Ok(Value::Array(requests));
             }
         }
     }
@@ -151,7 +153,7 @@ impl People {
 }
 
 /// Without the hash of the address, which is ours.
-fn request(request: &RequestRow) -> Value {
+fn request(request: &RequestLine) -> Value {
     json!({
         "api_key": request.key_name,
         "api_key_prefix": request.key_prefix,
@@ -161,7 +163,7 @@ fn request(request: &RequestRow) -> Value {
         "status": request.status,
         "error_code": request.code,
         "user_agent": request.user_agent,
-        "at": request.requested_at,
+        "at": request.at,
     })
 }
 

@@ -221,6 +221,7 @@ struct RequestRow {
     code: Option<String>,
     replayed: bool,
     ip_hash: String,
+    user_agent: Option<String>,
     requested_at: DateTime<Utc>,
 }
 
@@ -249,6 +250,7 @@ impl TryFrom<RequestRow> for RequestLine {
             code: row.code,
             replayed: row.replayed,
             ip_hash: row.ip_hash,
+            user_agent: row.user_agent,
             at: row.requested_at,
         })
     }

@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use providers::name::ProviderName;
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::store::rowset::{Id, Kind, SetStatement, Time};
 use crate::store::transaction::WriteTransaction;
@@ -132,55 +131,6 @@ impl RequestLogStore for Store {
         });
         let (providers, generations) = by_provider(providers)?;
         Ok(Usage { endpoints: by_endpoint(endpoints)?, providers, generations })
-    }
-}
-
-/// Newest first: ids are made in time order.
-const LIST: &str = "SELECT * FROM logged_requests
-     WHERE account_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
-
-/// A request as it was logged.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct RequestRow {
-    /// Its id.
-    pub id: Uuid,
-    /// The name of its key.
-    pub key_name: String,
-    /// The first characters of its key.
-    pub key_prefix: String,
-    /// The HTTP method.
-    pub method: String,
-    /// The route.
-    pub endpoint: String,
-    /// Parameters of the query.
-    pub query: Option<String>,
-    /// The HTTP status of the answer.
-    pub status: i64,
-    /// `BSE####`, when it is an error.
-    pub code: Option<String>,
-    /// What the client calls itself.
-    pub user_agent: Option<String>,
-    /// When it came.
-    pub requested_at: DateTime<Utc>,
-}
-
-impl Store {
-    /// A page of an account's requests, newest first, before the last one of the page before.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn list_requests(
-        &self,
-        account_id: AccountId,
-        before: Option<Uuid>,
-        limit: u32,
-    ) -> Result<Vec<RequestRow>, StoreError> {
-        let before = before.unwrap_or(Uuid::max());
-        on!(&self.db, pool => {
-            let query = sqlx::query_as(LIST).bind(account_id.0).bind(before);
-            query.bind(i64::from(limit)).fetch_all(pool).await
-        })
-        .map_err(database)
     }
 }
 
