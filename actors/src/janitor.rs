@@ -17,7 +17,7 @@ use prometheus_client::metrics::family::Family;
 
 use crate::engine::Engine;
 use crate::generation::Status;
-use crate::id::{AccountId, EndpointId, NodeId};
+use crate::id::NodeId;
 use crate::metrics::{StatusLabel, WorkLabel};
 use crate::ports::{Backlog, StoreError};
 
@@ -25,7 +25,7 @@ use crate::ports::{Backlog, StoreError};
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Actors attend to their own work on time; a generation later than this has none.
 const LATE_AFTER: Duration = Duration::from_secs(2);
-/// Rows in one look; the next one goes on.
+/// Rows read at a time.
 const PAGE: u32 = 500;
 /// Work later than this, with nothing moving, makes the process not ready.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
@@ -112,9 +112,6 @@ pub struct Janitor {
     node: NodeId,
     /// What was seen last.
     watch: Watch,
-    /// The last endpoint that was woken: the next look goes on after it, so that a page full of
-    /// dead ones does not keep the others from being seen.
-    woken: Option<(AccountId, EndpointId)>,
     /// Whether a look is under way.
     looking: bool,
     /// Dropped with this, which tells who waits for its end.
@@ -132,7 +129,7 @@ pub struct Drain {
 impl Janitor {
     /// A janitor for what this process owns.
     pub fn new(engine: Engine, node: NodeId, watch: Watch) -> Self {
-        Self { engine, node, watch, woken: None, looking: false, drained: None }
+        Self { engine, node, watch, looking: false, drained: None }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
@@ -140,13 +137,12 @@ impl Janitor {
             return ctx.stop();
         }
         self.looking = true;
-        let (engine, node, after) = (self.engine.clone(), self.node, self.woken);
-        let look = async move { look(&engine, node, after).await };
+        let (engine, node) = (self.engine.clone(), self.node);
+        let look = async move { look(&engine, node).await };
         ctx.spawn(wrap_future::<_, Self>(look).map(|seen, janitor, ctx| {
             janitor.looking = false;
             match seen {
-                Ok((backlog, woken)) => {
-                    janitor.woken = woken;
+                Ok(backlog) => {
                     let now = janitor.engine.env().clock.now();
                     janitor.watch.saw(now, backlog, janitor.done());
                     janitor.measure(now, backlog);
@@ -211,14 +207,7 @@ impl Handler<Drain> for Janitor {
     }
 }
 
-/// What waits, and where the next look goes on.
-type Look = (Backlog, Option<(AccountId, EndpointId)>);
-
-async fn look(
-    engine: &Engine,
-    node: NodeId,
-    after: Option<(AccountId, EndpointId)>,
-) -> Result<Look, StoreError> {
+async fn look(engine: &Engine, node: NodeId) -> Result<Backlog, StoreError> {
     let env = engine.env();
     let now = env.clock.now();
     let late = now - delta(LATE_AFTER);
@@ -226,13 +215,20 @@ async fn look(
     for generation in overdue {
         engine.attend(generation).await;
     }
-    let due = env.deliveries.list_due_endpoints_any_account(now, after, PAGE).await?;
-    // A page that is not full is the last one, and the next look begins again.
-    let woken = due.last().copied().filter(|_| due.len() == PAGE as usize);
-    for (account_id, id) in due {
-        engine.wake(account_id, id).await;
+    // All of them: thousands may have become due together, and none is to wait for a page that
+    // dead ones fill again and again.
+    let mut after = None;
+    loop {
+        let due = env.deliveries.list_due_endpoints_any_account(now, after, PAGE).await?;
+        after = due.last().copied().filter(|_| due.len() == PAGE as usize);
+        for (account_id, id) in due {
+            engine.wake(account_id, id).await;
+        }
+        if after.is_none() {
+            break;
+        }
     }
-    Ok((env.backlog.backlog(now).await?, woken))
+    env.backlog.backlog(now).await
 }
 
 #[cfg(test)]
