@@ -44,7 +44,7 @@ const RECORDED_MAX: usize = 128;
 /// operator takes effect within a second.
 const ENDPOINT_AGE_MAX: Duration = Duration::from_millis(500);
 /// With something to send it is looked at so early that nothing has to wait for the look.
-const LOOK_AFTER: Duration = Duration::from_millis(250);
+const LOOK_AFTER: Duration = Duration::from_millis(400);
 /// How long an actor with nothing to do stays, so that steady traffic does not start one
 /// actor per event.
 const LINGER: Duration = Duration::from_secs(10);

@@ -82,7 +82,7 @@ pub enum BenchCommand {
 #[derive(Debug, Args)]
 pub struct WebhooksArgs {
     /// Deliveries of each turn
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     deliveries: u32,
     /// Endpoints, where there are many
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(10..=10_000))]

@@ -18,11 +18,11 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::store::endpoints::load_state;
-use crate::store::rowset::{Id, Kind, SetStatement, Time};
+use crate::store::rowset::{Id, Key, Kind, SetStatement, Time};
 use crate::store::transaction::WriteTransaction;
 use crate::store::webhooks::{
-    DeliveryRow, INSERT_DELIVERIES, INSERT_TRIES, UPDATE_DELIVERIES, delivery_out, tried_out,
-    try_out,
+    DeliveryRow, INSERT_DELIVERIES, INSERT_TRIES, LOAD_DELIVERIES, UPDATE_DELIVERIES, delivery_out,
+    tried_out, try_out,
 };
 use crate::store::{Store, database, in_turn, on};
 
@@ -80,31 +80,12 @@ const LIST_TRIES: &str = "SELECT * FROM webhook_tries
 
 const FIND_OWNER: &str = "SELECT account_id FROM webhook_deliveries WHERE id = $1";
 
-/// Deliveries of endpoints with one of these ids, or that happened in a time, after an id.
-/// Replays are not replayed, tests neither.
-static SELECT_RESENT: LazyLock<SetStatement> = LazyLock::new(|| {
-    SetStatement::new(
-        &[
-            ("account_id", Kind::Id),
-            ("endpoint_id", Kind::Id),
-            ("id", Kind::Id),
-            ("after_id", Kind::Id),
-            ("from_at", Kind::Time),
-            ("until_at", Kind::Time),
-            ("page", Kind::Int),
-        ],
-        "SELECT stored.* FROM {rows} AS r
-         JOIN webhook_deliveries AS stored
-           ON stored.account_id = r.account_id AND stored.endpoint_id = r.endpoint_id
-         WHERE stored.id > r.after_id
-           AND (r.id IS NULL OR stored.id = r.id)
-           AND (r.from_at IS NULL OR (
-               stored.created_at >= r.from_at AND stored.created_at < r.until_at
-               AND stored.replay_of IS NULL AND stored.event <> 'webhook.test'))
-         ORDER BY stored.id
-         LIMIT (SELECT page FROM {rows} AS r)",
-    )
-});
+/// What happened in a time, in the order of ids. Replays are not replayed, tests neither.
+const LIST_BETWEEN: &str = "SELECT id FROM webhook_deliveries
+     WHERE account_id = $1 AND endpoint_id = $2 AND id > $3
+       AND created_at >= $4 AND created_at < $5
+       AND replay_of IS NULL AND event <> 'webhook.test'
+     ORDER BY id LIMIT $6";
 
 /// What is queued for endpoints, oldest first, locked.
 static SELECT_QUEUED: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -255,25 +236,40 @@ impl DeliveryLog for Store {
         at: DateTime<Utc>,
         ids: Arc<dyn IdSource>,
     ) -> Result<Result<u64, EndpointRefusal>, StoreError> {
-        let (mut sent, mut after) = (0, Uuid::nil());
+        let (mut sent, mut after) = (0, DeliveryId(Uuid::nil()));
         loop {
+            // Before it is anybody's turn to write: the log may be long.
+            let found = match resend {
+                Resend::Queued => Vec::new(),
+                Resend::One(id) => vec![id],
+                Resend::Between(from, until) => {
+                    self.list_between(account_id, endpoint_id, (from, until), after).await?
+                }
+            };
             let mut transaction = WriteTransaction::begin(&self.db).await?;
             match load_state(&mut transaction, account_id, endpoint_id).await? {
                 None => return Ok(Err(EndpointRefusal::UnknownEndpoint)),
                 Some(endpoint) if !endpoint.enabled => return Ok(Err(EndpointRefusal::Disabled)),
                 Some(_) => {}
             }
-            let page = select(&mut transaction, account_id, endpoint_id, resend, after).await?;
+            let page = match resend {
+                Resend::Queued => {
+                    load_queued(&mut transaction, account_id, endpoint_id, RESEND_PAGE).await?
+                }
+                Resend::One(_) | Resend::Between(..) => {
+                    load(&mut transaction, account_id, endpoint_id, &found).await?
+                }
+            };
             if page.is_empty() && matches!(resend, Resend::One(_)) {
                 return Ok(Err(EndpointRefusal::UnknownDelivery));
             }
             again(&mut transaction, &page, at, || DeliveryId(ids.next())).await?;
             transaction.commit().await?;
             sent += page.len() as u64;
-            match page.last() {
-                Some(last) if page.len() == RESEND_PAGE as usize => after = last.id.0,
-                Some(_) | None => return Ok(Ok(sent)),
+            if found.len().max(page.len()) < RESEND_PAGE as usize {
+                return Ok(Ok(sent));
             }
+            after = found.last().copied().unwrap_or(after);
         }
     }
 
@@ -343,46 +339,63 @@ pub(crate) async fn resend_oldest(
     endpoint: &EndpointState,
     enabling: &Enabling,
 ) -> Result<(), StoreError> {
-    let key = [QueueOf {
-        account_id: Id(endpoint.account_id.0),
-        endpoint_id: Id(endpoint.id.0),
-        page: 1,
-    }];
-    let rows: Vec<DeliveryRow> = transaction.fetch(&SELECT_QUEUED, &key).await?;
-    let oldest = rows.into_iter().map(TryInto::try_into).collect::<Result<Vec<_>, _>>()?;
+    let oldest = load_queued(transaction, endpoint.account_id, endpoint.id, 1).await?;
     again(transaction, &oldest, enabling.at, || enabling.probe).await
 }
 
-/// A page of what is to be sent again, in the order of ids.
-async fn select(
+/// The oldest that are queued for an endpoint, locked.
+async fn load_queued(
     transaction: &mut WriteTransaction<'_>,
     account_id: AccountId,
     endpoint_id: EndpointId,
-    resend: Resend,
-    after: Uuid,
+    page: u32,
 ) -> Result<Vec<WebhookDelivery>, StoreError> {
     let (account_id, endpoint_id) = (Id(account_id.0), Id(endpoint_id.0));
-    let page = RESEND_PAGE;
-    let (id, between) = match resend {
-        Resend::Queued => {
-            let key = [QueueOf { account_id, endpoint_id, page }];
-            let rows: Vec<DeliveryRow> = transaction.fetch(&SELECT_QUEUED, &key).await?;
-            return rows.into_iter().map(TryInto::try_into).collect();
-        }
-        Resend::One(id) => (Some(Id(id.0)), None),
-        Resend::Between(from, until) => (None, Some((Time(from), Time(until)))),
-    };
-    let key = [Selection {
-        account_id,
-        endpoint_id,
-        id,
-        after_id: Id(after),
-        from_at: between.map(|(from, _)| from),
-        until_at: between.map(|(_, until)| until),
-        page,
-    }];
-    let rows: Vec<DeliveryRow> = transaction.fetch(&SELECT_RESENT, &key).await?;
+    let of = [QueueOf { account_id, endpoint_id, page }];
+    let rows: Vec<DeliveryRow> = transaction.fetch(&SELECT_QUEUED, &of).await?;
     rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Those of an endpoint that are still there, locked, in the order of ids.
+async fn load(
+    transaction: &mut WriteTransaction<'_>,
+    account_id: AccountId,
+    endpoint_id: EndpointId,
+    ids: &[DeliveryId],
+) -> Result<Vec<WebhookDelivery>, StoreError> {
+    let key = |id: &DeliveryId| Key { account_id: Id(account_id.0), id: Id(id.0) };
+    let keys: Vec<Key> = ids.iter().map(key).collect();
+    let rows: Vec<DeliveryRow> = transaction.fetch(&LOAD_DELIVERIES, &keys).await?;
+    let mut deliveries: Vec<WebhookDelivery> =
+        rows.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
+    deliveries.retain(|delivery| delivery.endpoint_id == endpoint_id);
+    deliveries.sort_unstable_by_key(|delivery| delivery.id);
+    Ok(deliveries)
+}
+
+impl Store {
+    /// A page of what happened in a time.
+    async fn list_between(
+        &self,
+        account_id: AccountId,
+        endpoint_id: EndpointId,
+        (from, until): (DateTime<Utc>, DateTime<Utc>),
+        after: DeliveryId,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        let ids: Vec<Uuid> = on!(&self.db, pool => {
+            sqlx::query_scalar(LIST_BETWEEN)
+                .bind(account_id.0)
+                .bind(endpoint_id.0)
+                .bind(after.0)
+                .bind(from)
+                .bind(until)
+                .bind(i64::from(RESEND_PAGE))
+                .fetch_all(pool)
+                .await
+        })
+        .map_err(database)?;
+        Ok(ids.into_iter().map(DeliveryId).collect())
+    }
 }
 
 /// Writes each as a new delivery that is due now. What was queued has been resent.
@@ -418,17 +431,6 @@ async fn again(
         })
         .collect();
     transaction.write("webhook_deliveries", &SET_RESENT, &resent).await
-}
-
-#[derive(Debug, Serialize)]
-struct Selection {
-    account_id: Id,
-    endpoint_id: Id,
-    id: Option<Id>,
-    after_id: Id,
-    from_at: Option<Time>,
-    until_at: Option<Time>,
-    page: u32,
 }
 
 #[derive(Debug, Serialize)]
