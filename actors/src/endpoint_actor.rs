@@ -30,7 +30,9 @@ use crate::endpoint_actor::pages::Pages;
 use crate::env::Env;
 use crate::id::{AccountId, DeliveryId, EndpointId, GenerationId};
 use crate::lanes::Lane;
-use crate::webhook::{TryResult, WebhookDelivery, WebhookEndpoint};
+use crate::ports::StoreError;
+use crate::webhook::endpoint::EndpointState;
+use crate::webhook::{DeliveryStatus, TryResult, WebhookDelivery, WebhookEndpoint};
 
 /// Deliveries held in memory; the rest waits in the store.
 const WINDOW: usize = 256;
@@ -91,6 +93,8 @@ pub struct EndpointActor {
     done: Vec<DeliveryId>,
     /// The end of an actor with nothing to do.
     linger: Option<SpawnHandle>,
+    /// Hints that any endpoint's actor had missed when the last one came.
+    hints_lost: u64,
     /// Whether to stop as soon as nothing is on its way.
     draining: bool,
     /// Tells the supervisor when this actor ends, however it ends.
@@ -115,7 +119,7 @@ impl EndpointActor {
         id: EndpointId,
         notice: DeathNotice<EndpointId>,
     ) -> Self {
-        let limits = env.limits;
+        let (limits, hints_lost) = (env.limits, env.metrics.hints_lost.get());
         Self {
             env,
             account_id,
@@ -134,6 +138,7 @@ impl EndpointActor {
             calm: Calm::default(),
             done: Vec::new(),
             linger: None,
+            hints_lost,
             draining: false,
             notice,
         }
@@ -148,35 +153,61 @@ impl EndpointActor {
             return;
         }
         let may_read = self.pages.more() && !self.pages.reading();
-        if may_read && self.queue.len() <= QUEUE_LOW && self.room() > 0 {
+        // A page for every few that are done with would be mostly of what is known.
+        if may_read && self.queue.len() <= QUEUE_LOW && self.room() >= self.window() / 4 {
             self.read(ctx);
         } else if !self.queue.is_empty() && !self.is_known_for(LOOK_AFTER) {
             self.look(ctx);
         }
         while self.may_send() {
-            let free = |delivery: &WebhookDelivery| {
-                Sequence::of(delivery).is_none_or(|it| !self.sending.contains(&it))
-            };
-            let next = self.queue.iter().position(free);
-            let Some(delivery) = next.and_then(|position| self.queue.remove(position)) else {
-                break;
-            };
+            let Some(delivery) = self.take_next() else { break };
             self.send(ctx, delivery);
         }
         self.linger(ctx);
     }
 
+    /// The first that need not wait for another one.
+    fn take_next(&mut self) -> Option<WebhookDelivery> {
+        let mut passed = HashSet::new();
+        let free = |delivery: &WebhookDelivery| {
+            let mut sequences = Sequence::of(delivery);
+            let free = sequences.all(|it| !self.sending.contains(&it) && !passed.contains(&it));
+            if !free {
+                passed.extend(Sequence::of(delivery));
+            }
+            free
+        };
+        let position = self.queue.iter().position(free)?;
+        self.queue.remove(position)
+    }
+
+    /// How many may be held.
+    fn window(&self) -> usize {
+        if self.pace.lane() == Lane::Silent { WINDOW_SILENT } else { WINDOW }
+    }
+
     /// How many more may be held.
     fn room(&self) -> usize {
-        let window = if self.pace.lane() == Lane::Silent { WINDOW_SILENT } else { WINDOW };
-        window.saturating_sub(self.known.len())
+        self.window().saturating_sub(self.known.len())
+    }
+
+    /// How many of a page can be taken in.
+    fn fitting(&self, page: &[WebhookDelivery]) -> usize {
+        let mut room = self.room();
+        let fits = |delivery: &&WebhookDelivery| {
+            let known = self.known.contains(&delivery.id);
+            let fits = known || room > 0;
+            room -= usize::from(fits && !known);
+            fits
+        };
+        page.iter().take_while(fits).count()
     }
 
     fn may_send(&self) -> bool {
         // While it is probed, what is on its way or waits for its next try decides.
         let decided = !self.probing || self.known.len() == self.queue.len();
         let wanted = !self.queue.is_empty() && self.in_flight < self.pace.window();
-        wanted && decided && self.is_known_for(ENDPOINT_AGE_MAX)
+        wanted && decided && self.endpoint.is_some()
     }
 
     /// Whether the endpoint is known as it was so long ago.
@@ -206,24 +237,37 @@ impl EndpointActor {
     /// Reads the endpoint, and the next page of what is due for it.
     fn read(&mut self, ctx: &mut Context<Self>) {
         let (env, account_id, id) = (Arc::clone(&self.env), self.account_id, self.id);
-        let (after, room, before) = (self.pages.begin(), self.room(), self.calm.before());
+        let (after, window, before) = (self.pages.begin(), self.window(), self.calm.before());
         let read = async move {
             let read_at = env.clock.now();
-            let endpoint = find_endpoint(&env, account_id, id).await;
-            let (due_before, limit) = (read_at + HORIZON, u32::try_from(room).unwrap_or(u32::MAX));
+            let endpoint = match find_endpoint(&env, account_id, id).await {
+                Ok(endpoint) => endpoint,
+                Err(error) => return (None, read_at, Err(error)),
+            };
+            if !endpoint.as_ref().is_some_and(|endpoint| is_open(&endpoint.state, read_at)) {
+                return (endpoint, read_at, Ok(Vec::new()));
+            }
+            let (due_before, limit) =
+                (read_at + HORIZON, u32::try_from(window).unwrap_or(u32::MAX));
             let store = &env.deliveries;
             let found = store.list_pending(account_id, id, due_before, after, limit).await;
             (endpoint, read_at, found)
         };
         ctx.spawn(wrap_future::<_, Self>(read).map(
             move |(endpoint, read_at, found), actor, ctx| {
+                if let Err(error @ StoreError::Corrupt(_)) = found {
+                    return actor.give_up(ctx, &error);
+                }
                 if !actor.saw(endpoint, read_at, before) {
                     actor.pages.fail();
                     return actor.leave(ctx);
                 }
                 match found {
-                    Ok(deliveries) => {
-                        let next = actor.pages.turn(deliveries, room);
+                    Ok(mut page) => {
+                        let fitting = actor.fitting(&page);
+                        let more = page.len() >= window || fitting < page.len();
+                        page.truncate(fitting);
+                        let next = actor.pages.turn(page, more);
                         actor.enqueue(ctx, next);
                         for id in std::mem::take(&mut actor.done) {
                             actor.known.remove(&id);
@@ -254,6 +298,10 @@ impl EndpointActor {
         };
         ctx.spawn(wrap_future::<_, Self>(look).map(move |(endpoint, read_at), actor, ctx| {
             actor.looking = false;
+            let endpoint = match endpoint {
+                Ok(endpoint) => endpoint,
+                Err(error) => return actor.give_up(ctx, &error),
+            };
             if !actor.saw(endpoint, read_at, before) {
                 return actor.leave(ctx);
             }
@@ -272,7 +320,10 @@ impl EndpointActor {
         let state = &endpoint.state;
         self.probing = state.probing;
         self.calm.see(state, before);
-        let open = state.enabled && state.pause(read_at).is_none();
+        if self.endpoint.is_none() && state.failing_since.is_some() {
+            self.pace.doubt();
+        }
+        let open = is_open(state, read_at);
         self.endpoint = Some((Arc::new(endpoint), read_at));
         open
     }
@@ -317,8 +368,7 @@ impl EndpointActor {
 
     fn send(&mut self, ctx: &mut Context<Self>, delivery: WebhookDelivery) {
         self.in_flight += 1;
-        let sequence = Sequence::of(&delivery);
-        self.sending.extend(sequence);
+        self.sending.extend(Sequence::of(&delivery));
         let (env, known) = (Arc::clone(&self.env), self.endpoint.clone());
         let (account_id, id, lane) = (self.account_id, self.id, self.pace.lane());
         let tried = async move {
@@ -328,9 +378,10 @@ impl EndpointActor {
             let fresh = |read_at: &DateTime<Utc>| is_younger(*read_at, now, ENDPOINT_AGE_MAX);
             let endpoint = match known.filter(|(_, read_at)| fresh(read_at)) {
                 Some((endpoint, _)) => endpoint,
-                None => Arc::new(find_endpoint(&env, account_id, id).await?),
+                // The next look tells what is wrong with it.
+                None => Arc::new(find_endpoint(&env, account_id, id).await.ok()??),
             };
-            if !endpoint.state.enabled || endpoint.state.pause(now).is_some() {
+            if !is_open(&endpoint.state, now) {
                 return None;
             }
             let result = env.lanes.carry(place, post(&env, &endpoint, &delivery)).await;
@@ -364,7 +415,7 @@ impl EndpointActor {
     fn free(&mut self, delivery: &WebhookDelivery, result: &TryResult) {
         self.pace.record(result);
         self.in_flight -= 1;
-        if let Some(sequence) = Sequence::of(delivery) {
+        for sequence in Sequence::of(delivery) {
             self.sending.remove(&sequence);
         }
     }
@@ -414,7 +465,8 @@ impl EndpointActor {
         }
         let delivery = outcome.delivery;
         let wait = (delivery.next_try_at - now).to_std().unwrap_or_default();
-        if delivery.status.is_open() && wait <= HORIZON {
+        // One that was queued meanwhile waits for its owner.
+        if delivery.status == DeliveryStatus::Pending && wait <= HORIZON {
             self.queue_later(ctx, wait, delivery);
         } else {
             self.forget(id);
@@ -429,6 +481,13 @@ impl EndpointActor {
         self.queue.clear();
         self.draining = true;
         self.pump(ctx);
+    }
+
+    /// What the store holds cannot be understood: that counts as a death, and the supervisor
+    /// disables an endpoint of many, so that its owner is told.
+    fn give_up(&mut self, ctx: &mut Context<Self>, error: &StoreError) {
+        tracing::error!(endpoint = %self.id, %error, "its rows cannot be understood");
+        ctx.stop();
     }
 
     fn finish(&mut self, ctx: &mut Context<Self>) {
@@ -447,13 +506,16 @@ enum Sequence {
 }
 
 impl Sequence {
-    fn of(delivery: &WebhookDelivery) -> Option<Self> {
-        if delivery.in_order {
-            Some(Self::Queue)
-        } else {
-            delivery.generation_id.map(Self::Generation)
-        }
+    /// Those that it belongs to.
+    fn of(delivery: &WebhookDelivery) -> impl Iterator<Item = Self> + use<> {
+        let queue = delivery.in_order.then_some(Self::Queue);
+        queue.into_iter().chain(delivery.generation_id.map(Self::Generation))
     }
+}
+
+/// Whether the endpoint is to be sent anything now.
+fn is_open(endpoint: &EndpointState, now: DateTime<Utc>) -> bool {
+    endpoint.enabled && endpoint.pause(now).is_none()
 }
 
 fn is_younger(read_at: DateTime<Utc>, now: DateTime<Utc>, age_max: Duration) -> bool {
@@ -474,7 +536,9 @@ impl Handler<Deliver> for EndpointActor {
     type Result = ();
 
     fn handle(&mut self, deliver: Deliver, ctx: &mut Self::Context) {
-        if deliver.0.is_empty() {
+        let lost = self.env.metrics.hints_lost.get();
+        if deliver.0.is_empty() || std::mem::replace(&mut self.hints_lost, lost) != lost {
+            // Without those that were lost, these could overtake them.
             self.pages.miss();
         } else {
             let next = self.pages.commit(deliver.0);

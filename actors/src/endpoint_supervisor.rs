@@ -159,8 +159,9 @@ impl Handler<Wake> for EndpointSupervisor {
         }
         let alive = self.children.get(&wake.id).filter(|address| address.connected());
         if let Some(address) = alive {
-            // A full mailbox loses a hint; the rows are found when the actor reads on.
-            let _ = address.try_send(Deliver(wake.deliveries));
+            if address.try_send(Deliver(wake.deliveries)).is_err() {
+                self.env.metrics.hints_lost.inc();
+            }
             return;
         }
         let notice = DeathNotice::new(wake.id, self.deaths.clone());

@@ -361,8 +361,9 @@ impl DeliveryListener for Engine {
         for (id, deliveries) in by_endpoint {
             let account_id = deliveries[0].account_id;
             let wake = Wake { account_id, id, deliveries };
-            // A hint: when the mailbox is full the janitor finds the rows.
-            let _ = self.endpoint_supervisor(id).try_send(wake);
+            if self.endpoint_supervisor(id).try_send(wake).is_err() {
+                self.inner.env.metrics.hints_lost.inc();
+            }
         }
     }
 }

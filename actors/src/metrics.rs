@@ -61,6 +61,8 @@ pub struct EngineMetrics {
     pub attempts: Family<AttemptLabels, Counter>,
     /// Webhook tries, by how they ended.
     pub webhook_tries: Family<StatusLabel, Counter>,
+    /// Hints of new deliveries that a full mailbox did not take: the rows are found in the store.
+    pub hints_lost: Counter,
     /// Seconds that the oldest due piece of work is late.
     pub oldest_due: Family<WorkLabel, Gauge<f64, AtomicU64>>,
 }
@@ -99,6 +101,11 @@ impl EngineMetrics {
             "babysea_webhook_tries",
             "Webhook tries by how they ended",
             self.webhook_tries.clone(),
+        );
+        registry.register(
+            "babysea_webhook_hints_lost",
+            "Hints of new deliveries that were lost, whose rows are found in the store",
+            self.hints_lost.clone(),
         );
         registry.register(
             "babysea_oldest_due_seconds",

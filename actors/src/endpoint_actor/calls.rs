@@ -10,6 +10,7 @@ use crate::batch::{DeliveryTried, TryOutcome};
 use crate::env::Env;
 use crate::id::{AccountId, EndpointId};
 use crate::metrics::StatusLabel;
+use crate::ports::StoreError;
 use crate::retry::Waits;
 use crate::webhook::{TryResult, WebhookDelivery, WebhookEndpoint};
 
@@ -18,15 +19,19 @@ const RETRY_INITIAL: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// Reads the endpoint, waiting for the store as long as it takes.
+///
+/// # Errors
+/// Its row cannot be understood.
 pub(super) async fn find_endpoint(
     env: &Env,
     account_id: AccountId,
     id: EndpointId,
-) -> Option<WebhookEndpoint> {
+) -> Result<Option<WebhookEndpoint>, StoreError> {
     let mut waits = Waits::new(RETRY_INITIAL, RETRY_MAX);
     loop {
         match env.deliveries.find_endpoint(account_id, id).await {
-            Ok(found) => return found,
+            Ok(found) => return Ok(found),
+            Err(error @ StoreError::Corrupt(_)) => return Err(error),
             Err(error) => tracing::warn!(endpoint = %id, %error, "cannot read the endpoint"),
         }
         tokio::time::sleep(waits.next(env.ids.spread())).await;
@@ -63,9 +68,11 @@ pub(super) async fn record(
             Ok(outcomes) => recorded.extend(rest.drain(..outcomes.len()).zip(outcomes)),
             Err(error) => {
                 tracing::warn!(tries = rest.len(), %error, "cannot record tries");
-                // One of them may be why; it goes to the end, and holds up no other.
-                size = 1;
-                rest.rotate_left(1);
+                if !matches!(error, StoreError::Overloaded) {
+                    // One of them may be why; it goes to the end, and holds up no other.
+                    size = 1;
+                    rest.rotate_left(1);
+                }
                 tokio::time::sleep(waits.next(env.ids.spread())).await;
             }
         }

@@ -25,6 +25,11 @@ impl Pace {
         Self { window: WINDOW_FIRST, window_max, lane: Lane::Quick }
     }
 
+    /// It has been failing: whether it answers is to be seen among those that do not.
+    pub(super) fn doubt(&mut self) {
+        self.lane = Lane::Silent;
+    }
+
     /// How many may be on their way.
     pub(super) fn window(&self) -> usize {
         self.window
@@ -72,5 +77,8 @@ mod tests {
         pace.record(&result(Some(200), None, Duration::from_secs(1)));
         assert_eq!((pace.window(), pace.lane()), (4, Lane::Quick), "slow, but alive");
         assert_eq!(Pace::new(1).window(), 1);
+        let mut pace = Pace::new(8);
+        pace.doubt();
+        assert_eq!((pace.window(), pace.lane()), (1, Lane::Silent));
     }
 }

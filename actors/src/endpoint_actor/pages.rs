@@ -73,16 +73,16 @@ impl Pages {
         self.meanwhile.clear();
     }
 
-    /// It was read, and could have been so long. Gives back what comes next.
+    /// It was read, and there may be more after it. Gives back what comes next.
     pub(super) fn turn(
         &mut self,
         mut page: Vec<WebhookDelivery>,
-        length_max: usize,
+        more: bool,
     ) -> Vec<WebhookDelivery> {
-        let last = page.last().filter(|_| page.len() >= length_max);
+        let last = page.last().filter(|_| more);
         let was_first = self.after.is_none();
         self.after = last.map(|last| (last.next_try_at, last.id));
-        self.more = self.after.is_some() || !was_first || self.missed;
+        self.more = more || !was_first || self.missed;
         self.reading = false;
         let meanwhile = std::mem::take(&mut self.meanwhile);
         if !self.more {
@@ -104,11 +104,11 @@ mod tests {
     fn the_end_is_a_page_that_is_the_first_and_the_last() {
         let mut pages = Pages::new();
         assert!(pages.more() && pages.begin().is_none());
-        pages.turn(page(2), 2);
+        pages.turn(page(2), true);
         assert!(pages.more() && pages.begin().is_some(), "a full page");
-        pages.turn(page(1), 2);
+        pages.turn(page(1), false);
         assert!(pages.more() && pages.begin().is_none(), "once more from the beginning");
-        pages.turn(page(1), 2);
+        pages.turn(page(1), false);
         assert!(!pages.more());
     }
 
@@ -118,21 +118,21 @@ mod tests {
         assert!(pages.commit(page(1)).is_empty(), "it is found when the store is read");
         pages.begin();
         assert!(pages.commit(page(1)).is_empty());
-        assert_eq!(pages.turn(page(2), 2).len(), 2);
+        assert_eq!(pages.turn(page(2), true).len(), 2);
         assert!(pages.more(), "what was committed meanwhile is read in its order");
         for _ in 0..2 {
             pages.begin();
-            pages.turn(page(0), 2);
+            pages.turn(page(0), false);
         }
         assert!(!pages.more());
         assert_eq!(pages.commit(page(3)).len(), 3);
         pages.miss();
         pages.begin();
         pages.commit(page(2));
-        assert_eq!((pages.turn(page(1), 2).len(), pages.more()), (3, false));
+        assert_eq!((pages.turn(page(1), false).len(), pages.more()), (3, false));
         pages.miss();
         pages.begin();
         pages.commit(page(MEANWHILE_MAX + 1));
-        assert_eq!((pages.turn(page(1), 2).len(), pages.more()), (1, true), "too many");
+        assert_eq!((pages.turn(page(1), false).len(), pages.more()), (1, true), "too many");
     }
 }

@@ -546,3 +546,98 @@ fn a_generation_that_only_started_is_announced_as_started() {
         assert_eq!(world.posts()[0].event, "generation.started");
     });
 }
+
+#[test]
+fn what_is_known_is_not_read_again_and_again() {
+    run(async {
+        let world = quiet().await;
+        let endpoint = world.add_endpoint(1);
+        world.reply(1, 10 * SECOND, NO_ANSWER);
+        // More than half of what is held of an endpoint that does not answer.
+        world.announce(endpoint, 20);
+        world.pass(60 * SECOND).await;
+        // The janitor hints twice a second that something is due.
+        assert!(*world.store.pages_read.lock().unwrap() <= 125);
+    });
+}
+
+#[test]
+fn what_was_queued_while_it_waited_for_its_next_try_is_tried_once_more_at_most() {
+    run(async {
+        let world = quiet().await;
+        let endpoint = world.add_endpoint(1);
+        world.reply(1, Duration::ZERO, 500);
+        let id = world.announce(endpoint, 1)[0].id;
+        world.pass(SECOND).await;
+        // Its owner has disabled and enabled the endpoint.
+        world.store.rows().deliveries.get_mut(&id).unwrap().status = DeliveryStatus::Queued;
+        let before = world.posts().len();
+        world.pass(30 * SECOND).await;
+        assert_eq!(world.posts().len(), before + 1);
+        assert_eq!(world.store.rows().deliveries[&id].status, DeliveryStatus::Queued);
+    });
+}
+
+#[test]
+fn an_event_does_not_overtake_one_whose_hint_was_lost() {
+    run(async {
+        let world = quiet().await;
+        let endpoint = world.add_endpoint(1);
+        world.announce(endpoint, 1);
+        world.pass(SECOND).await;
+        let generation_id = GenerationId(world.next());
+        let now = world.clock.now();
+        let [started, ended] =
+            [(); 2].map(|()| delivery(endpoint, DeliveryId(world.next()), generation_id, now));
+        for new in [&started, &ended] {
+            world.store.rows().deliveries.insert(new.id, new.clone());
+        }
+        world.metrics.hints_lost.inc();
+        crate::ports::DeliveryListener::committed(&world.engine(), vec![ended.clone()]);
+        world.pass(SECOND / 10).await;
+        let posts = world.posts();
+        let sent: Vec<&str> = posts[1..].iter().map(|post| post.delivery.as_str()).collect();
+        assert_eq!(sent, [started.id.to_string(), ended.id.to_string()]);
+    });
+}
+
+#[test]
+fn an_event_does_not_overtake_one_of_the_queue_about_the_same_generation() {
+    run(async {
+        let world = quiet().await;
+        let endpoint = world.add_endpoint(1);
+        world.reply(1, SECOND / 10, 200);
+        // Windows open with success.
+        world.announce(endpoint, 8);
+        world.pass(3 * SECOND).await;
+        let queued: Vec<DeliveryId> = (world.announce(endpoint, 3).iter())
+            .map(|delivery| {
+                let mut rows = world.store.rows();
+                rows.deliveries.get_mut(&delivery.id).unwrap().in_order = true;
+                delivery.id
+            })
+            .collect();
+        let last = world.store.rows().deliveries[&queued[2]].generation_id.unwrap();
+        let ended = delivery(endpoint, DeliveryId(world.next()), last, world.clock.now());
+        world.store.rows().deliveries.insert(ended.id, ended.clone());
+        world.pass(3 * SECOND).await;
+        let posts = world.posts();
+        let sent: Vec<&str> = posts[8..].iter().map(|post| post.delivery.as_str()).collect();
+        let ids: Vec<String> = queued.iter().chain([&ended.id]).map(ToString::to_string).collect();
+        assert_eq!(sent, ids);
+    });
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_understood_is_disabled() {
+    run(async {
+        let world = quiet().await;
+        let endpoint = world.add_endpoint(1);
+        world.store.corrupt.lock().unwrap().insert(endpoint);
+        world.announce(endpoint, 1);
+        world.pass(10 * SECOND).await;
+        let state = world.store.rows().endpoints[&endpoint].state.clone();
+        assert_eq!(state.disabled.unwrap().reason, DisableReason::Quarantined);
+        assert_eq!((world.posts().len(), world.endpoints_alive()), (0, 0));
+    });
+}

@@ -1,6 +1,6 @@
 //! The store in memory, under the real rules: every unit is decided by [`Batch`].
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -49,6 +49,10 @@ pub(crate) struct FakeStore {
     pub(crate) faults: Mutex<VecDeque<Fault>>,
     /// Waits before a read of pending deliveries is answered.
     pub(crate) slow_reads: Mutex<VecDeque<Duration>>,
+    /// Pages of pending deliveries read so far.
+    pub(crate) pages_read: Mutex<usize>,
+    /// Endpoints whose rows cannot be understood.
+    pub(crate) corrupt: Mutex<HashSet<EndpointId>>,
     /// Looks for a generation so far.
     pub(crate) reads: Mutex<usize>,
     /// Told of deliveries; absent where hints are lost.
@@ -85,6 +89,8 @@ impl FakeStore {
             rows: Mutex::default(),
             faults: Mutex::default(),
             slow_reads: Mutex::default(),
+            pages_read: Mutex::default(),
+            corrupt: Mutex::default(),
             reads: Mutex::default(),
             listener: Mutex::default(),
             ids,
@@ -359,6 +365,9 @@ impl DeliveryStore for FakeStore {
         account_id: AccountId,
         id: EndpointId,
     ) -> Result<Option<WebhookEndpoint>, StoreError> {
+        if self.corrupt.lock().unwrap().contains(&id) {
+            return Err(StoreError::Corrupt("scripted".to_owned()));
+        }
         let found = self.rows().endpoints.get(&id).cloned();
         Ok(found.filter(|endpoint| endpoint.state.account_id == account_id))
     }
@@ -371,6 +380,7 @@ impl DeliveryStore for FakeStore {
         after: Option<(DateTime<Utc>, DeliveryId)>,
         limit: u32,
     ) -> Result<Vec<WebhookDelivery>, StoreError> {
+        *self.pages_read.lock().unwrap() += 1;
         let mut pending: Vec<_> = (self.rows().deliveries.values())
             .filter(|delivery| delivery.status == DeliveryStatus::Pending)
             .filter(|d| d.endpoint_id == endpoint_id && d.account_id == account_id)

@@ -169,7 +169,8 @@ impl EndpointState {
         if result.is_success() {
             self.exhausted_in_a_row = 0;
             self.failing_since = None;
-            self.paused_until = None;
+            // What it asked for may have been said after this was sent.
+            self.paused_until = self.paused_until.filter(|until| *until > result.at);
             // What was on its way when it was disabled says nothing of how it is now.
             if self.enabled {
                 self.probing = false;

@@ -127,3 +127,15 @@ fn an_answer_that_came_after_it_was_disabled_does_not_open_it() {
     state.record(&used_up(), &success(), &policy());
     assert!(!state.enabled && state.cooldown.is_some());
 }
+
+#[test]
+fn a_success_does_not_end_a_pause_that_was_asked_for_after_it() {
+    let mut state = state();
+    let wait = Some(Duration::from_secs(60));
+    let busy = TryResult { retry_after: wait, ..failed(429, at(0)) };
+    state.record(&WebhookDelivery { tries: 1, ..used_up() }, &busy, &policy());
+    state.record(&used_up(), &TryResult { at: at(1), ..success() }, &policy());
+    assert_eq!(state.paused_until, Some(at(60)));
+    state.record(&used_up(), &TryResult { at: at(61), ..success() }, &policy());
+    assert_eq!(state.paused_until, None);
+}
