@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use dashmap::DashSet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Policy, Reason};
 
@@ -20,6 +21,13 @@ const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
 /// we have. Names that customers choose must not take the threads that files are written with,
 /// of which tokio has 512.
 static LOOK_UPS: Semaphore = Semaphore::const_new(128);
+
+/// Names whose last look-up took longer than that. They wait for each other, so that a few whose
+/// servers are gone do not keep all others from being looked up.
+static SLOW_NAMES: LazyLock<DashSet<String>> = LazyLock::new(DashSet::new);
+static SLOW_LOOK_UPS: Semaphore = Semaphore::const_new(32);
+/// More than this, and the others are taken for quick.
+const SLOW_NAMES_MAX: usize = 10_000;
 
 /// Why a name leads nowhere.
 #[derive(Debug, thiserror::Error)]
@@ -44,21 +52,24 @@ pub async fn resolve_checked(
     port: u16,
     policy: Policy,
 ) -> Result<Vec<SocketAddr>, ResolveProblem> {
-    let host = host.to_owned();
-    let look_up = async move {
-        let permit = LOOK_UPS.acquire().await.expect("the semaphore is never closed");
-        let resolved = spawn_blocking(move || {
-            let _permit = permit;
-            (host.as_str(), port).to_socket_addrs().map(Vec::from_iter)
-        });
-        resolved.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    let end = Instant::now() + LOOK_UP_TIMEOUT;
+    let look_ups = if SLOW_NAMES.contains(host) { &SLOW_LOOK_UPS } else { &LOOK_UPS };
+    let permit = timeout_at(end, look_ups.acquire()).await.map_err(|_| ResolveProblem::Timeout)?;
+    let permit = permit.expect("the semaphore is never closed");
+    let name = host.to_owned();
+    let look_up = spawn_blocking(move || {
+        let _permit = permit;
+        (name.as_str(), port).to_socket_addrs().map(Vec::from_iter)
+    });
+    let Ok(resolved) = timeout_at(end, look_up).await else {
+        if SLOW_NAMES.len() < SLOW_NAMES_MAX {
+            SLOW_NAMES.insert(host.to_owned());
+        }
+        return Err(ResolveProblem::Timeout);
     };
-    let addresses = match timeout(LOOK_UP_TIMEOUT, look_up).await {
-        Ok(Ok(addresses)) => addresses,
-        Ok(Err(error)) => return Err(ResolveProblem::NotFound(Some(error))),
-        Err(_) => return Err(ResolveProblem::Timeout),
-    };
-    judge(addresses, policy)
+    SLOW_NAMES.remove(host);
+    let addresses = resolved.unwrap_or_else(|error| Err(io::Error::other(error)));
+    judge(addresses.map_err(|error| ResolveProblem::NotFound(Some(error)))?, policy)
 }
 
 pub(super) fn judge(
