@@ -80,23 +80,30 @@ const LIST_TRIES: &str = "SELECT * FROM webhook_tries
 
 const FIND_OWNER: &str = "SELECT account_id FROM webhook_deliveries WHERE id = $1";
 
-/// What happened in a time, in the order of ids. Replays are not replayed, tests neither.
+/// What happened in a time, in the order of ids. Replays are not replayed, tests neither, and what
+/// is still to be sent is sent anyway.
 const LIST_BETWEEN: &str = "SELECT id FROM webhook_deliveries
      WHERE account_id = $1 AND endpoint_id = $2 AND id > $3
        AND created_at >= $4 AND created_at < $5
-       AND replay_of IS NULL AND event <> 'webhook.test'
+       AND replay_of IS NULL AND event <> 'webhook.test' AND status <> 'pending'
      ORDER BY id LIMIT $6";
 
-/// What is queued for endpoints, oldest first, locked.
+/// What is queued for an endpoint, oldest first, locked. The page is found in the index, or a
+/// long queue would be sorted for each.
 static SELECT_QUEUED: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
         &[("account_id", Kind::Id), ("endpoint_id", Kind::Id), ("page", Kind::Int)],
-        "SELECT stored.* FROM {rows} AS r
+        "SELECT stored.* FROM (
+             SELECT account_id, id FROM webhook_deliveries
+             WHERE account_id = (SELECT account_id FROM {rows} AS r)
+               AND endpoint_id = (SELECT endpoint_id FROM {rows} AS r)
+               AND status = 'queued'
+             ORDER BY id
+             LIMIT (SELECT page FROM {rows} AS r)) AS page
          JOIN webhook_deliveries AS stored
-           ON stored.account_id = r.account_id AND stored.endpoint_id = r.endpoint_id
+           ON stored.account_id = page.account_id AND stored.id = page.id
          WHERE stored.status = 'queued'
          ORDER BY stored.id
-         LIMIT (SELECT page FROM {rows} AS r)
          {for update}",
     )
 });

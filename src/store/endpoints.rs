@@ -18,7 +18,7 @@ use crate::store::rowset::{ACCOUNT_KEY, AccountKey, Id, KEY, Key, Kind, SetState
 use crate::store::standings::{self, StandingRow};
 use crate::store::transaction::WriteTransaction;
 use crate::store::webhooks::UPDATE_ENDPOINTS;
-use crate::store::{Store, activities, database, delivery_log, on, webhooks};
+use crate::store::{Store, activities, database, delivery_log, in_turn, on, webhooks};
 
 /// Writes a new endpoint.
 static INSERT: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -88,13 +88,21 @@ static SET_SECRETS: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
-/// Its deliveries go with it, by the foreign key.
+/// A page of its deliveries and their tries: all of them could be millions, and everybody else
+/// would wait for that transaction.
+const DELETE_DELIVERIES: &str = "DELETE FROM webhook_deliveries
+     WHERE (account_id, id) IN (
+         SELECT account_id, id FROM webhook_deliveries
+         WHERE account_id = $1 AND endpoint_id = $2
+         ORDER BY id LIMIT $3)";
+const DELETE_PAGE: u32 = 500;
+
+/// The deliveries that are left go with it, by the foreign key.
 static DELETE: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
         &KEY,
-        "DELETE FROM webhook_endpoints WHERE EXISTS (
-             SELECT 1 FROM {rows} AS r
-             WHERE webhook_endpoints.account_id = r.account_id AND webhook_endpoints.id = r.id)",
+        "DELETE FROM webhook_endpoints
+         WHERE (account_id, id) IN (SELECT account_id, id FROM {rows} AS r)",
     )
 });
 
@@ -157,6 +165,9 @@ impl EndpointStore for Store {
         let Some(mut state) = load_state(&mut transaction, account_id, id).await? else {
             return Ok(Err(EndpointRefusal::UnknownEndpoint));
         };
+        if state.enabled {
+            return Ok(Ok(()));
+        }
         if enabling.force {
             state.lift_cooldown(enabling.at);
         }
@@ -246,6 +257,17 @@ impl EndpointStore for Store {
         id: EndpointId,
         by: By,
     ) -> Result<bool, StoreError> {
+        loop {
+            let deleted = in_turn!(&self.db, pool => {
+                let page = sqlx::query(DELETE_DELIVERIES).bind(account_id.0).bind(id.0);
+                let done = page.bind(i64::from(DELETE_PAGE)).execute(pool).await;
+                done.map(|done| done.rows_affected())
+            })
+            .map_err(database)?;
+            if deleted < u64::from(DELETE_PAGE) {
+                break;
+            }
+        }
         let mut transaction = WriteTransaction::begin(&self.db).await?;
         let key = Key { account_id: Id(account_id.0), id: Id(id.0) };
         if transaction.execute(&DELETE, &[key]).await? == 0 {

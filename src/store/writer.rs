@@ -133,8 +133,11 @@ impl Writer {
                 // The connection may be what failed, or what is remembered may be out of date:
                 // the next batch takes another and reads everything.
                 *connection = None;
-                let relied_on_memory = self.in_flight.forget();
-                if units.len() == 1 && !relied_on_memory {
+                if self.in_flight.forget() {
+                    tracing::warn!(%error, units = units.len(), "a batch failed; reading all of it");
+                    return Box::pin(self.commit(connection, units)).await;
+                }
+                if units.len() == 1 {
                     let cause = std::error::Error::source(&error);
                     tracing::error!(%error, ?cause, "a unit of work failed");
                     return units.into_iter().for_each(|unit| unit.fail(&error));
