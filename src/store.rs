@@ -372,6 +372,11 @@ pub(crate) fn is_contention(error: &StoreError) -> bool {
     code.is_some_and(|code| matches!(&*code, "40P01" | "40001"))
 }
 
+/// Whether the database, or what was read from it, is why; otherwise nobody has answered.
+pub(crate) fn is_refusal(error: &StoreError) -> bool {
+    matches!(error, StoreError::Corrupt(_)) || database_error(error).is_some()
+}
+
 /// Whether the database refused a row because another one has its key. The name of the
 /// constraint is not available on SQLite, so where two could be meant, look first.
 pub(crate) fn is_unique_violation(error: &StoreError) -> bool {

@@ -116,7 +116,9 @@ pub(super) async fn repeat(
         (Some(generation), _) if generation.status() == Status::Canceled => {
             prepare(request, &created(&generation)?).map(|answer| Some(answer.replayed()))
         }
-        (_, Some(Answer::Success(body))) => Ok(Some(Prepared::new(body).replayed())),
+        // It was deleted, and what was said of it with it.
+        (None, _) => Err(ApiError::new(ErrorCode::GenerationNotFound)),
+        (Some(_), Some(Answer::Success(body))) => Ok(Some(Prepared::new(body).replayed())),
         (Some(generation), Some(Answer::Failure)) => {
             created(&generation).map_err(replayed)?;
             Err(ApiError::internal("a failure is on record, and the generation has not failed"))
@@ -124,11 +126,6 @@ pub(super) async fn repeat(
         (Some(generation), None) => {
             let running = Record { answer: None, ..record };
             unanswered(state, request, &generation, running).await
-        }
-        // It was deleted, and nobody knows what was said of it.
-        (None, Some(Answer::Failure) | None) => {
-            forget(state, record.claim.key, record.generation_id).await?;
-            Ok(None)
         }
     }
 }

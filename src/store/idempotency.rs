@@ -68,11 +68,12 @@ pub(crate) static DELETE: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
-/// Forgets what is remembered of generations that are deleted.
-pub(crate) static FORGET_DELETED: LazyLock<SetStatement> = LazyLock::new(|| {
+/// Forgets what was answered about generations that are deleted: it may hold a prompt. That the
+/// keys were used stays known, or a repeat would be charged again.
+pub(crate) static FORGET_ANSWERS: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
         &KEY,
-        "DELETE FROM idempotency_records
+        "UPDATE idempotency_records SET answered = NULL, answer_body = NULL
          WHERE (account_id, generation_id) IN (SELECT account_id, id FROM {rows} AS r)",
     )
 });

@@ -29,7 +29,7 @@ use crate::store::rowset::{AccountKey, Id, Key};
 use crate::store::transaction::{Write, WriteConnection, WriteTransaction};
 use crate::store::{
     Db, StoreMetrics, activities, alerts, endpoint_rows, generations, idempotency, is_contention,
-    ledger, mails, notifications, spendings, standings, tallies, webhooks,
+    is_refusal, ledger, mails, notifications, spendings, standings, tallies, webhooks,
 };
 
 /// How often a batch is begun that another transaction keeps being in the way of.
@@ -133,7 +133,13 @@ impl Writer {
                 // The connection may be what failed, or what is remembered may be out of date:
                 // the next batch takes another and reads everything.
                 *connection = None;
-                if self.in_flight.forget() {
+                let relied_on_memory = self.in_flight.forget();
+                if !is_refusal(&error) {
+                    // It is not there: asking again for each would make everybody wait for all.
+                    tracing::error!(%error, units = units.len(), "a batch could not be written");
+                    return units.into_iter().for_each(|unit| unit.fail(&error));
+                }
+                if relied_on_memory {
                     tracing::warn!(%error, units = units.len(), "a batch failed; reading all of it");
                     return Box::pin(self.commit(connection, units)).await;
                 }
@@ -475,6 +481,6 @@ async fn save(
     // about a generation may hold its prompt and its files.
     transaction.execute(&webhooks::QUEUE_PENDING, &disabled).await?;
     transaction.execute(&mails::INSERT_FOR_OWNERS, &mailed).await?;
-    transaction.execute(&idempotency::FORGET_DELETED, &deleted).await?;
+    transaction.execute(&idempotency::FORGET_ANSWERS, &deleted).await?;
     Ok(())
 }
