@@ -77,6 +77,11 @@ pub struct Route {
 }
 
 impl Input {
+    /// Whether there are files to be fetched.
+    pub fn names_files(&self) -> bool {
+        !self.input_files.is_empty() || self.last_frame.is_some()
+    }
+
     /// What the whole request costs, to be reserved (`spec/contract.md` 9.6).
     ///
     /// # Errors

@@ -126,8 +126,13 @@ async fn create_generation(
     }
     let input = routed(state, model, input)?;
     let permit = taken.take_generation(state.clock.now())?;
-    input_files::check(state, key.account_id, &input).await?;
-    moderation::check(state, key.account_id, &model.identifier, &input).await?;
+    let fetched = input.names_files();
+    if let Err(refused) = judge(asked, model, &input).await {
+        if refused.is_retryable() {
+            permit.give_back_generation();
+        }
+        return Err(refused);
+    }
     let new = new_generation(asked, model, input, claim.clone())?;
     let generation = match (state.engine.submit(new).await, &claim) {
         (Err(SubmitError::Refused(AcceptRefusal::Claimed(record))), Some(claim)) => {
@@ -136,7 +141,10 @@ async fn create_generation(
             let earlier = idempotency::repeat(state, request, claim, *record).await?;
             return earlier.ok_or_else(idempotency::running);
         }
-        (Err(refused @ SubmitError::Refused(AcceptRefusal::TooManyInFlight { .. })), _) => {
+        // Unless files were fetched for it, which nobody is to have for nothing again and again.
+        (Err(refused @ SubmitError::Refused(AcceptRefusal::TooManyInFlight { .. })), _)
+            if !fetched =>
+        {
             permit.give_back();
             return Err(refused.into());
         }
@@ -147,6 +155,13 @@ async fn create_generation(
         (Ok(generation), _) => generation,
     };
     answer(asked, claim, &generation, wait).await
+}
+
+/// Looks at what can only be judged with the help of others.
+async fn judge(asked: Asked<'_>, model: &Model, input: &Input) -> Result<(), ApiError> {
+    let Asked { state, key, .. } = asked;
+    input_files::check(state, key.account_id, input).await?;
+    moderation::check(state, key.account_id, &model.identifier, input).await
 }
 
 /// The ordinary answer, or the finished record for a client that waits for it and gets it in
