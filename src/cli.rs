@@ -48,7 +48,7 @@ const CONNECTIONS: u32 = 2;
 /// A self-hosted execution control plane for generative media.
 ///
 /// Without a command it is the server, as with `babysea serve`. Commands work while the server
-/// runs, and take effect within a second.
+/// runs, but for `secrets rotate`, and take effect within a second.
 #[derive(Debug, Parser)]
 #[command(name = "babysea", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {

@@ -1,7 +1,7 @@
 //! The domain, its ports, and the actors that decide when.
 //!
-//! Reading order: plain data and pure functions first (`id` to `routing`), then what is
-//! needed from outside (`ports`), then the actors, which are the only files that know actix.
+//! Plain data and pure functions first, then what is needed from outside (`ports`), then the
+//! actors, which are the only files that know actix. ARCHITECTURE.md has an order to read them in.
 
 #![warn(missing_docs)]
 
