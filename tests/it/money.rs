@@ -77,12 +77,10 @@ async fn the_ledger_is_shown_searched_and_read_page_by_page(backend: Backend) {
     ] {
         assert_eq!(rows(&of(text).await), found, "{text}");
     }
-    for number in 0..60 {
-        let key = format!("order:{number}");
-        let (account, key) = (["--account", &team], ["--key", &key]);
-        let line = [&["credit", "add", "--amount", "1"][..], &account, &key];
-        app.cli(&[line.concat(), vec!["--description", "Pack"]].concat());
+    for _ in 0..30 {
+        generate(&app, &key, "succeed").await;
     }
+    settled(&app, &team, 65).await;
     let first = ada.get(CREDITS).await;
     assert_eq!(rows(&first), 50);
     let next = first.text.split("href=\"/home/paper-lab/credits?after=").nth(1).unwrap();
