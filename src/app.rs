@@ -4,9 +4,11 @@ mod announcement;
 mod emulation;
 mod engine;
 mod keeping;
+mod listeners;
 mod lock;
 mod open_files;
 mod people;
+mod signals;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -14,14 +16,13 @@ use std::time::Duration;
 
 use actix_rt::Arbiter;
 use actix_web::dev::ServerHandle;
-use actix_web::{HttpServer, web};
+use actix_web::web;
 use actors::catalogue::Catalogue;
 use actors::file_urls::FileUrls;
 use actors::id::NodeId;
 use actors::janitor::Watch;
 use actors::metrics::EngineMetrics;
 use actors::offering::{Offering, Service};
-use actors::ports::deliveries::DeliveryLog;
 use actors::ports::{DeliveryListener, GenerationStore, IdSource, IdempotencyStore, KeyStore};
 use actors::router::Router;
 use actors::system::System;
@@ -29,34 +30,33 @@ use actors::watchers::Watchers;
 use anyhow::Context;
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry as MetricsRegistry;
 use providers::adapter::ADAPTERS;
 use providers::clock::Clock;
 use providers::name::ProviderName;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::account_removal;
 use crate::address_guard::Policy;
 use crate::app::engine::Shared;
+use crate::app::listeners::{
+    Pages, listen, listen_for_operator, local_url, serve_api, serve_operator,
+};
 use crate::app::lock::ServerLock;
-use crate::auth::session::Sessions;
+use crate::app::signals::StopSignals;
 use crate::auth::{Auth, AuthParts};
 use crate::callback_urls::SignedCallbackUrls;
 use crate::catalogue_file::{self, Sources};
 use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::dashboard::{self, Dashboard, Live, Policy as PagePolicy, Process};
-use crate::http::{
-    self, AppState, BodyLimits, Document, Idempotency, Readiness, StreamLimits, Streams,
-};
+use crate::dashboard::{Dashboard, Live, Policy as PagePolicy, Process};
+use crate::http::{AppState, BodyLimits, Document, Idempotency, Readiness, StreamLimits, Streams};
 use crate::identity::{self, CreatedKey};
 use crate::ids::SystemIds;
 use crate::input_files::InputFiles;
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::moderation::Moderation;
 use crate::outputs::Outputs;
 use crate::rate_limit::RateLimits;
@@ -68,16 +68,8 @@ use crate::store::server_lock::DatabaseLock;
 use crate::store::{Db, Store, StoreMetrics, StoreParts};
 use crate::webhook_sender::WebhookClient;
 
-/// How often it is written down when keys were last used.
-const LAST_USED_INTERVAL: Duration = Duration::from_secs(1);
 /// How long an answer may take beyond the wait for a provider, to be written down and sent.
 const ANSWER_SLACK: Duration = Duration::from_secs(2);
-/// How often expired idempotency keys are removed, and how many at once.
-const FORGET_INTERVAL: Duration = Duration::from_secs(60);
-const FORGET_PAGE: u32 = 1000;
-/// How often events are let go of that were kept for too long, and how many at once.
-const EXPIRE_INTERVAL: Duration = Duration::from_secs(60);
-const EXPIRE_PAGE: u32 = 1000;
 /// How long the writer may take for what is queued when everybody else has stopped.
 const WRITER_END: Duration = Duration::from_secs(10);
 
@@ -193,7 +185,7 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
         plans: config.plans,
         batch_max: config.writer.batch_max,
         queue_max: config.writer.queue_max,
-        metrics: store_metrics(&mut registry),
+        metrics: StoreMetrics::register(&mut registry),
         watchers: Arc::new(watchers.clone()),
     });
     let writer_ended = run_writer(writer);
@@ -343,10 +335,10 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let routing =
         Routing { router, region: config.server.region.clone(), clock: Arc::clone(&clock) };
     let keeping = vec![
-        actix_rt::spawn(look_after(Arc::clone(&auth), Arc::clone(&clock))),
-        actix_rt::spawn(forget_expired(Arc::clone(&store) as _, Arc::clone(&clock))),
-        actix_rt::spawn(expire_queued(
-            Arc::clone(&store) as _,
+        actix_rt::spawn(keeping::look_after(Arc::clone(&auth), Arc::clone(&clock))),
+        actix_rt::spawn(keeping::forget_expired(Arc::clone(&store), Arc::clone(&clock))),
+        actix_rt::spawn(keeping::expire_queued(
+            Arc::clone(&store),
             Arc::clone(&clock),
             TimeDelta::from_std(config.webhooks.queue_kept)?,
         )),
@@ -356,7 +348,11 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
             Arc::clone(&clock),
         )),
         actix_rt::spawn(keeping::compact_tallies(Arc::clone(&store), Arc::clone(&clock))),
-        actix_rt::spawn(keep_routing(routing.clone(), Arc::clone(&store), config.routing.snapshot)),
+        actix_rt::spawn(keeping::keep_routing(
+            routing.clone(),
+            Arc::clone(&store),
+            config.routing.snapshot,
+        )),
         actix_rt::spawn(postman.run()),
         actix_rt::spawn(account_removal::run(
             Arc::clone(&store),
@@ -506,31 +502,6 @@ impl Readiness for WatchReadiness {
     }
 }
 
-fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))
-}
-
-/// Metrics are no reason not to serve: a second server on a machine finds the port taken.
-fn listen_for_operator(address: SocketAddr) -> Option<TcpListener> {
-    match TcpListener::bind(address) {
-        Ok(listener) => Some(listener),
-        Err(error) => {
-            tracing::error!(%address, %error, "no metrics: set operator.listen to another address");
-            None
-        }
-    }
-}
-
-/// Where this process reaches itself.
-fn local_url(address: SocketAddr) -> anyhow::Result<url::Url> {
-    let ip = match address.ip() {
-        ip if !ip.is_unspecified() => ip,
-        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-    };
-    Ok(url::Url::parse(&format!("http://{}", SocketAddr::new(ip, address.port())))?)
-}
-
 /// The writer has a thread of its own: what it does is work for a processor, and everybody
 /// waits for it.
 fn run_writer(writer: impl Future<Output = ()> + Send + 'static) -> oneshot::Receiver<()> {
@@ -541,142 +512,4 @@ fn run_writer(writer: impl Future<Output = ()> + Send + 'static) -> oneshot::Rec
         let _ = ended.send(());
     });
     writer_ended
-}
-
-/// What pages need, besides the API.
-struct Pages {
-    sessions: web::Data<Sessions>,
-    dashboard: web::Data<Dashboard>,
-}
-
-fn serve_api(
-    config: &Config,
-    listener: TcpListener,
-    state: Arc<AppState>,
-    auth: &Arc<Auth>,
-    pages: Pages,
-) -> anyhow::Result<ServerHandle> {
-    let auth = Arc::clone(auth);
-    let app = move || {
-        // The API's routes come first, so that pages cost it nothing.
-        http::app(Arc::clone(&state), Arc::clone(&auth))
-            .app_data(web::Data::clone(&pages.sessions))
-            .configure(|config| dashboard::configure(config, &pages.dashboard))
-    };
-    let server = HttpServer::new(app)
-        .workers(config.server.workers)
-        .client_request_timeout(config.server.head_timeout)
-        .keep_alive(config.server.keep_alive)
-        .shutdown_timeout(config.server.shutdown_timeout.as_secs())
-        .disable_signals()
-        .listen(listener)?
-        .run();
-    let handle = server.handle();
-    actix_rt::spawn(server);
-    Ok(handle)
-}
-
-fn serve_operator(
-    listener: TcpListener,
-    registry: Arc<MetricsRegistry>,
-) -> anyhow::Result<ServerHandle> {
-    let app = move || {
-        let registry = Arc::clone(&registry);
-        actix_web::App::new().configure(move |config| metrics::configure(config, registry))
-    };
-    let server = HttpServer::new(app).workers(1).disable_signals().listen(listener)?.run();
-    let handle = server.handle();
-    actix_rt::spawn(server);
-    Ok(handle)
-}
-
-/// Writes down what authentication has collected, and lets go of what it need not remember.
-async fn look_after(auth: Arc<Auth>, clock: Arc<dyn Clock>) {
-    loop {
-        sleep(LAST_USED_INTERVAL).await;
-        auth.limits().sweep(clock.now());
-        if let Err(error) = auth.flush_last_used().await {
-            tracing::warn!(%error, "it was not written down when keys were last used");
-        }
-    }
-}
-
-/// Forgets idempotency keys whose day is over, a page at a time, so that the table does not
-/// grow for ever and no transaction is long.
-async fn forget_expired(store: Arc<dyn IdempotencyStore>, clock: Arc<dyn Clock>) {
-    loop {
-        sleep(FORGET_INTERVAL).await;
-        loop {
-            match store.forget_expired_any_account(clock.now(), FORGET_PAGE).await {
-                Ok(forgotten) if forgotten == u64::from(FORGET_PAGE) => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "expired idempotency keys were not removed");
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// Writes down from time to time what is known of providers.
-async fn keep_routing(routing: Routing, store: Arc<Store>, interval: Duration) {
-    loop {
-        sleep(interval).await;
-        routing.keep(&store).await;
-    }
-}
-
-/// Lets go of events that were kept for a disabled endpoint for long enough.
-async fn expire_queued(log: Arc<dyn DeliveryLog>, clock: Arc<dyn Clock>, kept: TimeDelta) {
-    loop {
-        let now = clock.now();
-        match log.expire_queued_any_account(now - kept, now, EXPIRE_PAGE).await {
-            Ok(expired) if expired == u64::from(EXPIRE_PAGE) => {}
-            Ok(_) => sleep(EXPIRE_INTERVAL).await,
-            Err(error) => {
-                tracing::warn!(%error, "queued events were not let go of");
-                sleep(EXPIRE_INTERVAL).await;
-            }
-        }
-    }
-}
-
-fn store_metrics(registry: &mut MetricsRegistry) -> StoreMetrics {
-    let metrics = StoreMetrics {
-        batch_units: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
-        batch_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
-    };
-    registry.register(
-        "babysea_commit_units",
-        "Units of work in a commit",
-        metrics.batch_units.clone(),
-    );
-    registry.register(
-        "babysea_commit_seconds",
-        "Time from taking a batch to its commit",
-        metrics.batch_seconds.clone(),
-    );
-    metrics
-}
-
-/// What tells the process to stop; kept from the moment of listening.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    fn listen() -> anyhow::Result<Self> {
-        let terminate = signal(SignalKind::terminate())?;
-        let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self { terminate, interrupt })
-    }
-
-    async fn recv(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

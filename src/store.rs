@@ -56,7 +56,8 @@ use actors::id::NodeId;
 use actors::ports::{DeliveryListener, GenerationListener, IdSource, StoreError};
 use actors::webhook::DeliveryPolicy;
 use anyhow::Context;
-use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
 use secrecy::ExposeSecret;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -281,6 +282,27 @@ pub struct StoreMetrics {
     pub batch_units: Histogram,
     /// Seconds from taking a batch to its commit.
     pub batch_seconds: Histogram,
+}
+
+impl StoreMetrics {
+    /// Makes them visible.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            batch_units: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
+            batch_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
+        };
+        registry.register(
+            "babysea_commit_units",
+            "Units of work in a commit",
+            metrics.batch_units.clone(),
+        );
+        registry.register(
+            "babysea_commit_seconds",
+            "Time from taking a batch to its commit",
+            metrics.batch_seconds.clone(),
+        );
+        metrics
+    }
 }
 
 impl Store {

@@ -1,20 +1,32 @@
-//! What is let go of from time to time.
+//! What is written down and what is let go of from time to time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actors::engine::Engine;
 use actors::engine::retention::Cleared;
+use actors::ports::IdempotencyStore;
+use actors::ports::deliveries::DeliveryLog;
 use actors::ports::tallies::TallyStore;
 use chrono::TimeDelta;
 use providers::clock::Clock;
 use tokio::time::sleep;
 
+use crate::app::Routing;
+use crate::auth::Auth;
 use crate::config::RetentionConfig;
 use crate::outputs::Outputs;
 use crate::request_log;
 use crate::store::Store;
 
+/// How often it is written down when keys were last used.
+const LAST_USED_INTERVAL: Duration = Duration::from_secs(1);
+/// How often expired idempotency keys are removed, and how many at once.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
+const FORGET_PAGE: u32 = 1000;
+/// How often events are let go of that were kept for too long, and how many at once.
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(60);
+const EXPIRE_PAGE: u32 = 1000;
 /// How often requests that are too old are removed from the log.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// Charts of a day are drawn by the hour.
@@ -85,5 +97,57 @@ pub(super) async fn forget_requests(store: Arc<Store>, keep_max: Duration, clock
             Err(error) => tracing::warn!(%error, "old requests were not removed from the log"),
         }
         sleep(PRUNE_INTERVAL).await;
+    }
+}
+
+/// Writes down what authentication has collected, and lets go of what it need not remember.
+pub(super) async fn look_after(auth: Arc<Auth>, clock: Arc<dyn Clock>) {
+    loop {
+        sleep(LAST_USED_INTERVAL).await;
+        auth.limits().sweep(clock.now());
+        if let Err(error) = auth.flush_last_used().await {
+            tracing::warn!(%error, "it was not written down when keys were last used");
+        }
+    }
+}
+
+/// Forgets idempotency keys whose day is over, a page at a time, so that the table does not
+/// grow for ever and no transaction is long.
+pub(super) async fn forget_expired(store: Arc<Store>, clock: Arc<dyn Clock>) {
+    loop {
+        sleep(FORGET_INTERVAL).await;
+        loop {
+            match store.forget_expired_any_account(clock.now(), FORGET_PAGE).await {
+                Ok(forgotten) if forgotten == u64::from(FORGET_PAGE) => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "expired idempotency keys were not removed");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Writes down from time to time what is known of providers.
+pub(super) async fn keep_routing(routing: Routing, store: Arc<Store>, interval: Duration) {
+    loop {
+        sleep(interval).await;
+        routing.keep(&store).await;
+    }
+}
+
+/// Lets go of events that were kept for a disabled endpoint for long enough.
+pub(super) async fn expire_queued(log: Arc<Store>, clock: Arc<dyn Clock>, kept: TimeDelta) {
+    loop {
+        let now = clock.now();
+        match log.expire_queued_any_account(now - kept, now, EXPIRE_PAGE).await {
+            Ok(expired) if expired == u64::from(EXPIRE_PAGE) => {}
+            Ok(_) => sleep(EXPIRE_INTERVAL).await,
+            Err(error) => {
+                tracing::warn!(%error, "queued events were not let go of");
+                sleep(EXPIRE_INTERVAL).await;
+            }
+        }
     }
 }
