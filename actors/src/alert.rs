@@ -92,14 +92,18 @@ impl Alerts {
         highest.unwrap_or(Credits::ZERO)
     }
 
-    /// The balance has fallen: the thresholds that fire now, highest first. None while the last
-    /// alert is too fresh: they stay armed and fire with a later reserve.
+    /// The balance has fallen: the thresholds that fire now, highest first. While the last alert is
+    /// fresh, only those below one that has fired: on the way down each is told at once, since no
+    /// later reserve may succeed. The others stay armed and fire with a later one.
     pub fn fall(&mut self, balance: Credits, at: DateTime<Utc>) -> Vec<Credits> {
-        if !self.settings.enabled || self.told_at.is_some_and(|told| at - told < INTERVAL) {
+        if !self.settings.enabled {
             return Vec::new();
         }
+        let fresh = self.told_at.is_some_and(|told| at - told < INTERVAL);
+        let below = if fresh { self.fired.iter().max().copied() } else { Some(Credits::MAX) };
         let crossed: Vec<Credits> = (self.settings.thresholds.iter().copied())
             .filter(|threshold| balance < *threshold && !self.fired.contains(threshold))
+            .filter(|threshold| below.is_some_and(|below| *threshold <= below))
             .collect();
         if !crossed.is_empty() {
             self.fired.extend(&crossed);
@@ -197,13 +201,26 @@ mod tests {
     }
 
     #[test]
-    fn several_thresholds_are_told_together_and_the_next_after_the_interval() {
+    fn several_thresholds_are_told_together_and_the_next_when_it_is_crossed() {
         let mut alerts = alerts(&[100, 5_000, 1_000]);
         assert_eq!(alerts.alert_below(), credits(5_000));
         assert_eq!(alerts.fall(credits(900), minute(0)), [credits(5_000), credits(1_000)]);
-        assert!(alerts.fall(credits(50), minute(9)).is_empty(), "too soon");
-        assert_eq!(alerts.alert_below(), credits(100), "and still armed");
-        assert_eq!(alerts.fall(credits(40), minute(10)), [credits(100)]);
+        assert_eq!(alerts.alert_below(), credits(100));
+        assert_eq!(
+            alerts.fall(credits(50), minute(1)),
+            [credits(100)],
+            "there may be no later one"
+        );
+    }
+
+    #[test]
+    fn one_that_is_armed_again_waits_for_the_interval() {
+        let mut alerts = alerts(&[500]);
+        assert_eq!(alerts.fall(credits(490), minute(0)), [credits(500)]);
+        assert!(alerts.rise(credits(5_000)));
+        assert!(alerts.fall(credits(480), minute(9)).is_empty(), "too soon");
+        assert_eq!(alerts.alert_below(), credits(500), "and still armed");
+        assert_eq!(alerts.fall(credits(470), minute(10)), [credits(500)]);
     }
 
     #[test]

@@ -411,13 +411,13 @@ fn alerted(balance: i64, thresholds: &[i64]) -> Snapshot {
 
 #[test]
 fn a_reserve_that_crosses_thresholds_tells_the_owner_of_all_of_them_once() {
-    let (_, changes) = decide(alerted(21, &[20, 15, 5]), |batch| {
+    let (_, changes) = decide(alerted(31, &[30, 25, 5]), |batch| {
         batch.accept(new(6), first()).unwrap();
         batch.accept(new(7), first()).unwrap();
     });
     let [told] = &changes.deliveries[..] else { panic!("{:?}", changes.deliveries) };
     assert_eq!((told.event, told.generation_id), (EventName::CreditsLowBalance, None));
-    assert_eq!(told.data["current_balance"], 0.011);
+    assert_eq!(told.data["current_balance"], 0.021);
     assert_eq!(told.data["thresholds_crossed"].as_array().unwrap().len(), 2);
     assert_eq!(changes.notifications.len(), 1);
     let (_, _, after) = changes.standings[0];
