@@ -211,12 +211,21 @@ async fn look(engine: &Engine, node: NodeId) -> Result<Backlog, StoreError> {
     let env = engine.env();
     let now = env.clock.now();
     let late = now - delta(LATE_AFTER);
-    let overdue = env.generations.list_due_any_account(node, late, None, PAGE).await?;
-    for generation in overdue {
-        engine.attend(generation).await;
-    }
     // All of them: thousands may have become due together, and none is to wait for a page that
-    // dead ones fill again and again.
+    // others fill again and again.
+    let mut after = None;
+    loop {
+        let overdue = env.generations.list_due_any_account(node, late, after, PAGE).await?;
+        let full = overdue.len() == PAGE as usize;
+        let last = overdue.iter().rev().find_map(|last| Some((last.due_at()?, last.id)));
+        after = last.filter(|_| full);
+        for generation in overdue {
+            engine.attend(generation).await;
+        }
+        if after.is_none() {
+            break;
+        }
+    }
     let mut after = None;
     loop {
         let due = env.deliveries.list_due_endpoints_any_account(now, after, PAGE).await?;
