@@ -121,7 +121,12 @@ impl ApiError {
     pub fn generation_failed(generation: &Generation, reason: FailureCode) -> Self {
         let provider_errors: Vec<_> =
             generation.attempts().iter().filter_map(ProviderError::of).collect();
-        let ours = reason == FailureCode::OutputProcessingFailed;
+        let ours = matches!(
+            reason,
+            FailureCode::OutputProcessingFailed
+                | FailureCode::GenerationFailed
+                | FailureCode::GenerationTimedOut
+        );
         let (code, retryable) = if reason.is_decisive() || ours {
             let code = ErrorCode::of(reason);
             (code, code.row().retryable)

@@ -66,3 +66,15 @@ fn a_store_failure_tells_the_client_nothing() {
     error.put_headers(&mut headers);
     assert_eq!(headers.get(RETRY_AFTER).unwrap(), "1");
 }
+
+#[test]
+fn a_generation_that_failed_here_or_ran_out_of_time_is_told_as_that() {
+    for (reason, code, retryable) in [
+        (FailureCode::GenerationFailed, ErrorCode::GenerationFailed, false),
+        (FailureCode::GenerationTimedOut, ErrorCode::GenerationTimedOut, true),
+    ] {
+        let failed = crate::http::samples::failed(&[], reason);
+        let error = ApiError::generation_failed(&failed, reason);
+        assert_eq!((error.code(), error.is_retryable()), (code, retryable));
+    }
+}
