@@ -185,6 +185,10 @@ async fn answer(
     let Some(ended) = wait.for_end(state, generation).await else {
         return Ok(ordinary.header(PREFERENCE_APPLIED, applied));
     };
+    if ended.status() == Status::Canceled {
+        return prepare(request, &created(&ended)?)
+            .map(|answer| answer.header(PREFERENCE_APPLIED, applied));
+    }
     let finished = Success::new("Generation finished", show(state, plan, &ended)).prepare(request);
     if let Some(claim) = claim {
         idempotency::conclude(state, claim, &ended, &finished).await;
