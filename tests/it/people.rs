@@ -9,6 +9,7 @@ use crate::support::browser::Browser;
 use crate::support::database::Backend;
 use crate::support::mail::MailServer;
 use crate::support::program::Server;
+use crate::support::wait;
 
 on_both!(
     the_first_link_makes_one_owner,
@@ -208,7 +209,12 @@ async fn people_look_after_what_is_theirs(backend: Backend) {
     browser.get(&link).await.is(404);
 
     app.generate("sandbox/inline", serde_json::json!({})).await;
-    let exported = browser.post("/home/settings/export", &[]).await;
+    // A request is in the log a moment after it was answered.
+    let exported = wait::until("the request is in the log", async || {
+        let exported = browser.post("/home/settings/export", &[]).await;
+        exported.text.contains("\"api_key\"").then_some(exported)
+    })
+    .await;
     let named = exported.is(200).headers["content-disposition"].to_str().unwrap();
     assert!(named.starts_with("attachment; filename=\"babysea-data-export-20"), "{named}");
     let document: Value = serde_json::from_str(&exported.text).unwrap();

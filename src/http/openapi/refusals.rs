@@ -17,7 +17,7 @@ const EVERYWHERE: [ErrorCode; 8] = [
     ErrorCode::ServiceUnavailable,
 ];
 
-const GENERATE: [ErrorCode; 19] = [
+const GENERATE: [ErrorCode; 22] = [
     ErrorCode::InsufficientCredits,
     ErrorCode::AccountNotFound,
     ErrorCode::ConcurrencyLimitExceeded,
@@ -32,11 +32,15 @@ const GENERATE: [ErrorCode; 19] = [
     ErrorCode::FileDownloadError,
     ErrorCode::PayloadTooLarge,
     ErrorCode::ModelNotFound,
+    // Of a repeated key whose generation was deleted.
+    ErrorCode::GenerationNotFound,
     ErrorCode::IdempotencyKeyConflict,
     ErrorCode::IdempotencyRequestInProgress,
     ErrorCode::ProviderRejectedRequest,
     ErrorCode::AllProvidersFailed,
     ErrorCode::OutputProcessingFailed,
+    ErrorCode::GenerationFailed,
+    ErrorCode::GenerationTimedOut,
 ];
 
 const ACCOUNT: [ErrorCode; 1] = [ErrorCode::AccountNotFound];

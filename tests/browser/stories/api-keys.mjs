@@ -227,6 +227,7 @@ story("everything can be done by the keyboard", "ada", async (page) => {
   await page.getByRole("button", { name: "Actions for typed" }).focus();
   await page.keyboard.press("Enter");
   await page.locator(".menu:popover-open").waitFor();
+  await page.waitForFunction(() => document.activeElement.closest(".menu:popover-open"));
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("ArrowDown");
   await page.waitForFunction(() => document.activeElement.textContent.trim() === "Delete");
