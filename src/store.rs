@@ -394,9 +394,13 @@ pub(crate) fn is_contention(error: &StoreError) -> bool {
     code.is_some_and(|code| matches!(&*code, "40P01" | "40001"))
 }
 
-/// Whether the database, or what was read from it, is why; otherwise nobody has answered.
+/// Whether the database, or what was read from it, is why; otherwise nobody has answered. What
+/// PostgreSQL says as it ends a connection (class 57P) is no answer.
 pub(crate) fn is_refusal(error: &StoreError) -> bool {
-    matches!(error, StoreError::Corrupt(_)) || database_error(error).is_some()
+    let answers = |said: &dyn sqlx::error::DatabaseError| {
+        said.code().is_none_or(|code| !code.starts_with("57P"))
+    };
+    matches!(error, StoreError::Corrupt(_)) || database_error(error).is_some_and(answers)
 }
 
 /// Whether the database refused a row because another one has its key. The name of the

@@ -107,6 +107,7 @@ impl Writer {
     /// Commits units together, again when another transaction was in the way; when the database
     /// refuses the batch, each alone, so that one bad unit fails alone.
     async fn commit(&mut self, connection: &mut Option<WriteConnection>, units: Vec<Unit>) {
+        let was_open = connection.is_some();
         let mut outcome = self.attempt(connection, &units).await;
         for _ in 1..TRIES_MAX {
             match outcome {
@@ -134,18 +135,15 @@ impl Writer {
                 // the next batch takes another and reads everything.
                 *connection = None;
                 let relied_on_memory = self.in_flight.forget();
-                if !is_refusal(&error) {
-                    // It is not there: asking again for each would make everybody wait for all.
-                    tracing::error!(%error, units = units.len(), "a batch could not be written");
-                    return units.into_iter().for_each(|unit| unit.fail(&error));
-                }
-                if relied_on_memory {
-                    tracing::warn!(%error, units = units.len(), "a batch failed; reading all of it");
+                let refused = is_refusal(&error);
+                if relied_on_memory || (was_open && !refused) {
+                    tracing::warn!(%error, units = units.len(), "a batch failed; once more, anew");
                     return Box::pin(self.commit(connection, units)).await;
                 }
-                if units.len() == 1 {
+                // Where nobody answers, asking again for each would make everybody wait for all.
+                if units.len() == 1 || !refused {
                     let cause = std::error::Error::source(&error);
-                    tracing::error!(%error, ?cause, "a unit of work failed");
+                    tracing::error!(%error, ?cause, units = units.len(), "work was not written");
                     return units.into_iter().for_each(|unit| unit.fail(&error));
                 }
                 tracing::warn!(%error, units = units.len(), "a batch failed; trying each unit alone");

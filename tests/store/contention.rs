@@ -31,6 +31,24 @@ async fn wait_for_waiting(pool: &PgPool) {
     timeout(DEADLOCK_MAX, waiting).await.expect("the writer waits");
 }
 
+const END_OTHERS: &str = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
+     WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+/// As when the database was started again between two batches.
+#[tokio::test]
+async fn a_unit_whose_connection_is_gone_is_done_on_another() {
+    let Some(test) = TestStore::postgres().await else { return };
+    let account_id = test.account("1").await;
+    let generation = test.accepted(account_id).await;
+    let Db::Postgres(pool) = test.connect().await else { unreachable!() };
+    sqlx::query(END_OTHERS).execute(&pool).await.unwrap();
+    let canceled = test.advance(&generation, vec![Event::Canceled { at: at(3) }]).await;
+    assert_eq!(canceled.unwrap().status(), Status::Canceled);
+    assert_eq!(test.ledger(account_id).await.len(), 3, "refunded once");
+    pool.close().await;
+    test.finish().await;
+}
+
 /// The writer locks the account and waits for the endpoint; somebody else has the endpoint and
 /// waits for the account. PostgreSQL undoes who began to wait first, which is the writer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
