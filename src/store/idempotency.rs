@@ -69,11 +69,12 @@ pub(crate) static DELETE: LazyLock<SetStatement> = LazyLock::new(|| {
 });
 
 /// Forgets what was answered about generations that are deleted: it may hold a prompt. That the
-/// keys were used stays known, or a repeat would be charged again.
+/// keys were used stays known, or a repeat would be charged again. As a failure, which no later
+/// answer takes the place of.
 pub(crate) static FORGET_ANSWERS: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
         &KEY,
-        "UPDATE idempotency_records SET answered = NULL, answer_body = NULL
+        "UPDATE idempotency_records SET answered = 'failure', answer_body = NULL
          WHERE (account_id, generation_id) IN (SELECT account_id, id FROM {rows} AS r)",
     )
 });

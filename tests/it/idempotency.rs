@@ -18,6 +18,8 @@ crate::on_both!(
     a_thousand_at_once_make_one_generation,
     while_the_first_is_being_answered_others_are_told_to_wait,
     a_canceled_generation_is_told_as_canceled,
+    what_is_canceled_while_one_waits_for_it_is_told_as_its_repetition,
+    the_key_of_a_deleted_generation_stays_used,
     a_failure_worth_another_try_frees_the_key,
     a_final_failure_is_told_again,
     a_refusal_leaves_the_key_free,
@@ -160,6 +162,42 @@ async fn a_canceled_generation_is_told_as_canceled(backend: Backend) {
     let again = app.ask(claimed(&app, POLLING, "k", hang)).await;
     assert!(replayed(&again));
     assert_eq!(*again.data(), json!({ "generation_id": id, "generation_status": "canceled" }));
+    assert_eq!(reserves(&app), 1);
+}
+
+async fn what_is_canceled_while_one_waits_for_it_is_told_as_its_repetition(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let hang = json!({ "generation_sandbox_outcome": "hang" });
+    let ask = || claimed(&app, POLLING, "k", hang.clone()).header("Prefer", "wait=30");
+    let cancel = async {
+        let id = wait::until("a provider has the job", async || {
+            let list = app.ask(app.get("/v1/content/list")).await;
+            let first = &list.data()["generations"][0];
+            let taken = first["generation_status"] == "processing";
+            taken.then(|| first["generation_id"].as_str().unwrap().to_owned())
+        })
+        .await;
+        app.ask(app.post(&format!("/v1/content/generation/cancel/{id}"))).await.data();
+        id
+    };
+    let (waited, id) = tokio::join!(app.ask(ask()), cancel);
+    let canceled = json!({ "generation_id": id, "generation_status": "canceled" });
+    assert_eq!(*waited.data(), canceled);
+    assert_eq!(*app.ask(ask()).await.data(), canceled);
+}
+
+async fn the_key_of_a_deleted_generation_stays_used(backend: Backend) {
+    let app = TestApp::start(backend).await;
+    let ask = || claimed(&app, INLINE, "k", json!({})).header("Prefer", "wait=30");
+    let id = app.ask(ask()).await.generation_id();
+    let url = format!("{}/v1/content/{id}", app.url);
+    app.ask(app.client.delete(url).bearer_auth(&app.key)).await.data();
+    for _ in 0..2 {
+        let again = app.ask(ask()).await;
+        assert_eq!((again.status.as_u16(), again.code()), (404, "BSE2012"), "{again:?}");
+    }
+    let other = app.ask(claimed(&app, INLINE, "k", json!({ "generation_prompt": "twice" }))).await;
+    assert_eq!(other.status.as_u16(), 409);
     assert_eq!(reserves(&app), 1);
 }
 

@@ -5,7 +5,7 @@ use providers::MediaKind;
 use crate::batch::{AcceptRefusal, Batch, subject_of};
 use crate::generation::{Event, Generation, NewAttempt, NewGeneration};
 use crate::id::AccountId;
-use crate::idempotency::{Conclusion, Record};
+use crate::idempotency::{Answer, Conclusion, Record};
 use crate::ledger::EntryKind;
 use crate::spending::{Month, SpendLimitReached};
 
@@ -52,7 +52,8 @@ impl Batch<'_> {
     }
 
     /// Notes what a claimed request was answered, or forgets that it was made. Nothing happens
-    /// when the record is gone or about another generation.
+    /// when the record is gone or about another generation; nor is a failure replaced, which is
+    /// also what is left when the generation is deleted.
     pub fn conclude(&mut self, conclusion: Conclusion) {
         let Conclusion { key, generation_id, answer } = conclusion;
         let record = self.snapshot.records.get(&key);
@@ -60,6 +61,7 @@ impl Batch<'_> {
             return;
         };
         match answer {
+            Some(_) if record.answer == Some(Answer::Failure) => {}
             Some(answer) => {
                 let record = Record { answer: Some(answer), ..record.clone() };
                 self.remember(record);

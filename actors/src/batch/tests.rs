@@ -213,6 +213,21 @@ fn a_refused_request_leaves_its_key_free() {
 }
 
 #[test]
+fn a_failure_that_is_on_record_is_what_a_deleted_generation_leaves_and_stays() {
+    let mut snapshot = snapshot(PRICE);
+    let claim = claim("k", "body").unwrap();
+    let generation_id = GenerationId(Uuid::from_u128(10));
+    let answer = Some(Answer::Failure);
+    let record = Record { claim: claim.clone(), generation_id, created_at: now(), answer };
+    snapshot.records.insert(claim.key.clone(), record);
+    let (_, changes) = decide(snapshot, |batch| {
+        let answer = Some(Answer::Success("its prompt".to_owned()));
+        batch.conclude(Conclusion { key: claim.key, generation_id, answer });
+    });
+    assert!(unchanged(&changes));
+}
+
+#[test]
 fn an_answer_is_remembered_until_it_expires_and_a_forgotten_key_is_free() {
     let (_, changes) = decide(snapshot(100 * PRICE), |batch| {
         let claimed =
