@@ -17,7 +17,7 @@ use prometheus_client::metrics::family::Family;
 
 use crate::engine::Engine;
 use crate::generation::Status;
-use crate::id::NodeId;
+use crate::id::{GenerationId, NodeId};
 use crate::metrics::{StatusLabel, WorkLabel};
 use crate::ports::{Backlog, StoreError};
 
@@ -25,7 +25,7 @@ use crate::ports::{Backlog, StoreError};
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Actors attend to their own work on time; a generation later than this has none.
 const LATE_AFTER: Duration = Duration::from_secs(2);
-/// Rows read at a time.
+/// Rows read at a time; of generations, in one look.
 const PAGE: u32 = 500;
 /// Work later than this, with nothing moving, makes the process not ready.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
@@ -112,6 +112,9 @@ pub struct Janitor {
     node: NodeId,
     /// What was seen last.
     watch: Watch,
+    /// The last generation that was late: the next look goes on after it, so that a page full of
+    /// those that have an actor does not hide one that has none.
+    attended: Option<(DateTime<Utc>, GenerationId)>,
     /// Whether a look is under way.
     looking: bool,
     /// Dropped with this, which tells who waits for its end.
@@ -129,7 +132,7 @@ pub struct Drain {
 impl Janitor {
     /// A janitor for what this process owns.
     pub fn new(engine: Engine, node: NodeId, watch: Watch) -> Self {
-        Self { engine, node, watch, looking: false, drained: None }
+        Self { engine, node, watch, attended: None, looking: false, drained: None }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
@@ -137,12 +140,13 @@ impl Janitor {
             return ctx.stop();
         }
         self.looking = true;
-        let (engine, node) = (self.engine.clone(), self.node);
-        let look = async move { look(&engine, node).await };
+        let (engine, node, attended) = (self.engine.clone(), self.node, self.attended);
+        let look = async move { look(&engine, node, attended).await };
         ctx.spawn(wrap_future::<_, Self>(look).map(|seen, janitor, ctx| {
             janitor.looking = false;
             match seen {
-                Ok(backlog) => {
+                Ok((backlog, attended)) => {
+                    janitor.attended = attended;
                     let now = janitor.engine.env().clock.now();
                     janitor.watch.saw(now, backlog, janitor.done());
                     janitor.measure(now, backlog);
@@ -207,25 +211,27 @@ impl Handler<Drain> for Janitor {
     }
 }
 
-async fn look(engine: &Engine, node: NodeId) -> Result<Backlog, StoreError> {
+/// What waits, and where the next look at generations goes on.
+type Look = (Backlog, Option<(DateTime<Utc>, GenerationId)>);
+
+async fn look(
+    engine: &Engine,
+    node: NodeId,
+    attended: Option<(DateTime<Utc>, GenerationId)>,
+) -> Result<Look, StoreError> {
     let env = engine.env();
     let now = env.clock.now();
     let late = now - delta(LATE_AFTER);
-    // All of them: thousands may have become due together, and none is to wait for a page that
-    // others fill again and again.
-    let mut after = None;
-    loop {
-        let overdue = env.generations.list_due_any_account(node, late, after, PAGE).await?;
-        let full = overdue.len() == PAGE as usize;
-        let last = overdue.iter().rev().find_map(|last| Some((last.due_at()?, last.id)));
-        after = last.filter(|_| full);
-        for generation in overdue {
-            engine.attend(generation).await;
-        }
-        if after.is_none() {
-            break;
-        }
+    let overdue = env.generations.list_due_any_account(node, late, attended, PAGE).await?;
+    // A page that is not full is the last one, and the next look begins again.
+    let full = overdue.len() == PAGE as usize;
+    let last = overdue.iter().rev().find_map(|last| Some((last.due_at()?, last.id)));
+    let attended = last.filter(|_| full);
+    for generation in overdue {
+        engine.attend(generation).await;
     }
+    // All of them: thousands may have become due together, and none is to wait for a page that
+    // dead ones fill again and again.
     let mut after = None;
     loop {
         let due = env.deliveries.list_due_endpoints_any_account(now, after, PAGE).await?;
@@ -237,7 +243,7 @@ async fn look(engine: &Engine, node: NodeId) -> Result<Backlog, StoreError> {
             break;
         }
     }
-    env.backlog.backlog(now).await
+    Ok((env.backlog.backlog(now).await?, attended))
 }
 
 #[cfg(test)]
