@@ -45,7 +45,7 @@ const RECORDED_MAX: usize = 128;
 /// How old the endpoint's URL and switch may be when something is sent: a change by an
 /// operator takes effect within a second.
 const ENDPOINT_AGE_MAX: Duration = Duration::from_millis(500);
-/// With something to send it is looked at so early that nothing has to wait for the look.
+/// With something to send it is looked at so early that seldom a try has to look itself.
 const LOOK_AFTER: Duration = Duration::from_millis(400);
 /// How long an actor with nothing to do stays, so that steady traffic does not start one
 /// actor per event.
