@@ -53,7 +53,7 @@ const LINGER: Duration = Duration::from_secs(10);
 /// What is due later than this stays in the store, where the janitor finds it: the fast tries
 /// are sooner, the others much later.
 const HORIZON: Duration = Duration::from_secs(15);
-/// The wait after the store did not answer.
+/// How long what was read is believed to be all, and the wait after the store did not answer.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// The actor of one webhook endpoint.
@@ -81,6 +81,8 @@ pub struct EndpointActor {
     recording: usize,
     /// How far the store is read.
     pages: Pages,
+    /// When that was begun which came to the end of it.
+    read_to_end_at: Option<DateTime<Utc>>,
     /// Whether the endpoint alone is being read.
     looking: bool,
     /// How many go at a time.
@@ -132,6 +134,7 @@ impl EndpointActor {
             answered: Vec::new(),
             recording: 0,
             pages: Pages::new(),
+            read_to_end_at: None,
             looking: false,
             pace: Pace::new(limits.tries_per_endpoint),
             probing: false,
@@ -216,6 +219,14 @@ impl EndpointActor {
         self.endpoint.as_ref().is_some_and(|(_, read_at)| is_younger(*read_at, now, age_max))
     }
 
+    /// Whether what is due is likely what is known already. Whoever says twice a second that
+    /// something is due does not know that; what is new and was not told waits for a few seconds.
+    fn has_read_all(&self) -> bool {
+        let now = self.env.clock.now();
+        let recently = |at: DateTime<Utc>| is_younger(at, now, READ_AGAIN_AFTER);
+        !self.known.is_empty() && !self.pages.more() && self.read_to_end_at.is_some_and(recently)
+    }
+
     fn linger(&mut self, ctx: &mut Context<Self>) {
         if let Some(linger) = self.linger.take() {
             ctx.cancel_future(linger);
@@ -268,6 +279,7 @@ impl EndpointActor {
                         let more = page.len() >= window || fitting < page.len();
                         page.truncate(fitting);
                         let next = actor.pages.turn(page, more);
+                        actor.read_to_end_at = (!actor.pages.more()).then_some(read_at);
                         actor.enqueue(ctx, next);
                         for id in std::mem::take(&mut actor.done) {
                             actor.known.remove(&id);
@@ -320,7 +332,7 @@ impl EndpointActor {
         let state = &endpoint.state;
         self.probing = state.probing;
         self.calm.see(state, before);
-        if self.endpoint.is_none() && state.failing_since.is_some() {
+        if self.endpoint.is_none() && state.exhausted_in_a_row > 0 {
             self.pace.doubt();
         }
         let open = is_open(state, read_at);
@@ -355,8 +367,15 @@ impl EndpointActor {
     }
 
     fn queue_later(&mut self, ctx: &mut Context<Self>, wait: Duration, delivery: WebhookDelivery) {
+        if delivery.in_order {
+            // The rest of the queue waits for it.
+            self.sending.insert(Sequence::Queue);
+        }
         ctx.run_later(wait, move |actor, ctx| {
-            match actor.probing {
+            if delivery.in_order {
+                actor.sending.remove(&Sequence::Queue);
+            }
+            match actor.probing || delivery.in_order {
                 // The probe is one event, until it is decided.
                 true => actor.queue.push_front(delivery),
                 // Behind what has not been tried at all, or retries would keep it waiting.
@@ -537,9 +556,13 @@ impl Handler<Deliver> for EndpointActor {
 
     fn handle(&mut self, deliver: Deliver, ctx: &mut Self::Context) {
         let lost = self.env.metrics.hints_lost.get();
-        if deliver.0.is_empty() || std::mem::replace(&mut self.hints_lost, lost) != lost {
+        if std::mem::replace(&mut self.hints_lost, lost) != lost {
             // Without those that were lost, these could overtake them.
             self.pages.miss();
+        } else if deliver.0.is_empty() {
+            if !self.has_read_all() {
+                self.pages.miss();
+            }
         } else {
             let next = self.pages.commit(deliver.0);
             self.enqueue(ctx, next);

@@ -159,7 +159,9 @@ impl Handler<Wake> for EndpointSupervisor {
         }
         let alive = self.children.get(&wake.id).filter(|address| address.connected());
         if let Some(address) = alive {
-            if address.try_send(Deliver(wake.deliveries)).is_err() {
+            let from_store = wake.deliveries.is_empty();
+            // The janitor looks again.
+            if address.try_send(Deliver(wake.deliveries)).is_err() && !from_store {
                 self.env.metrics.hints_lost.inc();
             }
             return;

@@ -2,8 +2,8 @@
 //!
 //! With one lane, endpoints that do not answer would hold it full for as long as a try may take,
 //! and everybody else would wait behind them. So a try that is not answered quickly moves aside
-//! and makes room; and an endpoint that did not answer the last time begins in a lane of its like.
-//! The dead then only wait for each other.
+//! and makes room; and an endpoint that was slow the last time, or did not answer at all, begins
+//! among its like. The slow then only wait for each other, and so do the dead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use tokio::time::timeout;
 
 /// A try that takes longer than this is slow. Living endpoints answer well within it, from the
 /// other side of the world too.
-const SLOW_AFTER: Duration = Duration::from_millis(500);
+pub(crate) const SLOW_AFTER: Duration = Duration::from_millis(500);
 
 /// All lanes.
 #[derive(Debug, Clone)]
 pub struct Lanes {
     quick: Arc<Semaphore>,
     /// Where tries of the quick lane move to.
-    aside: Arc<Semaphore>,
+    slow: Arc<Semaphore>,
     silent: Arc<Semaphore>,
 }
 
@@ -29,6 +29,8 @@ pub struct Lanes {
 pub enum Lane {
     /// For endpoints that answer, and those that nothing is known of.
     Quick,
+    /// For endpoints whose last answer was slow.
+    Slow,
     /// For endpoints that did not answer the last time.
     Silent,
 }
@@ -44,13 +46,14 @@ impl Lanes {
     /// So many places in the quick lane, and so many in each of the others.
     pub fn new(quick: usize, others: usize) -> Self {
         let semaphore = |places| Arc::new(Semaphore::new(places));
-        Self { quick: semaphore(quick), aside: semaphore(others), silent: semaphore(others) }
+        Self { quick: semaphore(quick), slow: semaphore(others), silent: semaphore(others) }
     }
 
     /// Waits for a place.
     pub async fn enter(&self, lane: Lane) -> Place {
         let semaphore = match lane {
             Lane::Quick => &self.quick,
+            Lane::Slow => &self.slow,
             Lane::Silent => &self.silent,
         };
         // Nobody closes a lane.
@@ -58,18 +61,18 @@ impl Lanes {
     }
 
     /// Does the work in that place; what takes longer gives its place in the quick lane up as
-    /// soon as there is one aside.
+    /// soon as there is one among the slow.
     pub async fn carry<T>(&self, place: Place, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
-        if place.lane == Lane::Silent {
+        if place.lane != Lane::Quick {
             return work.await;
         }
         if let Ok(done) = timeout(SLOW_AFTER, &mut work).await {
             return done;
         }
-        let _aside = tokio::select! {
+        let _slow = tokio::select! {
             done = &mut work => return done,
-            aside = Arc::clone(&self.aside).acquire_owned() => aside,
+            slow = Arc::clone(&self.slow).acquire_owned() => slow,
         };
         drop(place);
         work.await

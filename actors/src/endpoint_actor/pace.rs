@@ -4,7 +4,7 @@
 //! and each failure goes back. An endpoint that does not answer thus takes two places among its
 //! like, however much waits for it.
 
-use crate::lanes::Lane;
+use crate::lanes::{Lane, SLOW_AFTER};
 use crate::webhook::TryResult;
 
 /// As long as nothing is known.
@@ -42,7 +42,11 @@ impl Pace {
 
     /// Takes the result of a try in.
     pub(super) fn record(&mut self, result: &TryResult) {
-        self.lane = if result.status.is_some() { Lane::Quick } else { Lane::Silent };
+        self.lane = match result.status {
+            None => Lane::Silent,
+            Some(_) if result.took > SLOW_AFTER => Lane::Slow,
+            Some(_) => Lane::Quick,
+        };
         let window = if result.is_success() { self.window * 2 } else { WINDOW_FAILING };
         self.window = window.min(self.window_max);
     }
@@ -75,7 +79,11 @@ mod tests {
         pace.record(&result(None, Some("no answer"), Duration::from_secs(10)));
         assert_eq!((pace.window(), pace.lane()), (2, Lane::Silent));
         pace.record(&result(Some(200), None, Duration::from_secs(1)));
-        assert_eq!((pace.window(), pace.lane()), (4, Lane::Quick), "slow, but alive");
+        assert_eq!((pace.window(), pace.lane()), (4, Lane::Slow), "alive");
+        pace.record(&result(Some(504), Some("504"), Duration::from_secs(5)));
+        assert_eq!((pace.window(), pace.lane()), (2, Lane::Slow), "dead behind a gateway");
+        pace.record(&quick);
+        assert_eq!(pace.lane(), Lane::Quick);
         assert_eq!(Pace::new(1).window(), 1);
         let mut pace = Pace::new(8);
         pace.doubt();

@@ -299,15 +299,25 @@ fn an_endpoint_disabled_while_its_deliveries_wait_for_room_is_sent_nothing() {
 
 #[test]
 fn the_dead_wait_for_each_other_and_not_the_living_for_them() {
+    nobody_waits_for(10 * SECOND, NO_ANSWER);
+}
+
+#[test]
+fn the_slow_wait_for_each_other_and_not_the_quick_for_them() {
+    nobody_waits_for(9 * SECOND, 200);
+    nobody_waits_for(5 * SECOND, 504);
+}
+
+fn nobody_waits_for(took: Duration, status: u16) {
     run(async {
         let mut world = World::new(&[&provider()]);
         world.lanes = Lanes::new(8, 16);
         world.boot().await;
         // More than the quick lane holds.
         for number in 1..=20 {
-            let dead = world.add_endpoint(number);
-            world.reply(number, 10 * SECOND, NO_ANSWER);
-            world.announce(dead, 10);
+            let slow = world.add_endpoint(number);
+            world.reply(number, took, status);
+            world.announce(slow, 10);
         }
         world.pass(12 * SECOND).await;
         for number in 101..=120 {
@@ -428,6 +438,24 @@ fn what_was_queued_goes_one_after_another_and_other_events_go_beside_it() {
             sent.iter().copied().filter(|id| wanted.iter().any(|one| one == id)).collect();
         assert_eq!(ordered, wanted);
         assert_eq!(world.sender.in_flight_max.load(Ordering::Relaxed), 2);
+    });
+}
+
+#[test]
+fn what_was_queued_waits_for_a_try_that_failed() {
+    run(async {
+        let world = quiet().await;
+        let endpoint = world.add_endpoint(1);
+        let queued = world.announce(endpoint, 5);
+        for delivery in world.store.rows().deliveries.values_mut() {
+            delivery.in_order = true;
+        }
+        let replies = [200, 500, 500, 200].map(|status| (Duration::ZERO, status));
+        world.sender.replies.lock().unwrap().insert(endpoint_url(1), replies.into());
+        world.pass(10 * SECOND).await;
+        let sent: Vec<String> = world.posts().into_iter().map(|post| post.delivery).collect();
+        let wanted = [0, 1, 1, 1, 2, 3, 4].map(|index: usize| queued[index].id.to_string());
+        assert_eq!(sent, wanted);
     });
 }
 
@@ -557,7 +585,7 @@ fn what_is_known_is_not_read_again_and_again() {
         world.announce(endpoint, 20);
         world.pass(60 * SECOND).await;
         // The janitor hints twice a second that something is due.
-        assert!(*world.store.pages_read.lock().unwrap() <= 125);
+        assert!(*world.store.pages_read.lock().unwrap() <= 20);
     });
 }
 

@@ -189,13 +189,14 @@ impl EndpointState {
             return None;
         }
         let failing = (result.at - since).to_std().unwrap_or_default();
+        let fast_tries_used = delivery.tries >= policy.fast_tries();
         let reason = if result.is_gone() {
             DisableReason::Gone
-        } else if self.probing && delivery.tries >= policy.fast_tries() {
+        } else if self.probing && fast_tries_used {
             DisableReason::ProbeFailed
         } else if self.exhausted_in_a_row >= policy.disable_after {
             DisableReason::Failing
-        } else if failing >= policy.failing_max {
+        } else if failing >= policy.failing_max && fast_tries_used {
             DisableReason::FailingTooLong
         } else {
             return None;

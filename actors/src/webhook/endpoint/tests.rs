@@ -46,11 +46,14 @@ fn deliveries_in_a_row_that_used_up_their_fast_tries_disable_it() {
 #[test]
 fn nothing_but_failures_for_too_long_disables_it() {
     let mut state = state();
-    let policy = DeliveryPolicy { failing_max: Duration::from_secs(100), ..policy() };
+    let policy =
+        DeliveryPolicy { failing_max: Duration::from_secs(100), disable_after: 9, ..policy() };
     let first = WebhookDelivery { tries: 1, ..used_up() };
     assert_eq!(state.record(&first, &failed(500, at(0)), &policy), None);
-    assert_eq!(state.record(&first, &failed(500, at(99)), &policy), None);
-    let reason = state.record(&first, &failed(500, at(100)), &policy);
+    assert_eq!(state.record(&used_up(), &failed(500, at(99)), &policy), None);
+    let mended = state.record(&first, &failed(500, at(100)), &policy);
+    assert_eq!(mended, None, "nobody knows how it was meanwhile");
+    let reason = state.record(&used_up(), &failed(500, at(100)), &policy);
     assert_eq!(reason, Some(DisableReason::FailingTooLong));
 }
 
