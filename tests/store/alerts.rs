@@ -15,16 +15,22 @@ use crate::support::{TestStore, at, attempt, credits, new};
 on_both!(
     an_account_that_never_chose_is_told_below_half_a_credit_once,
     only_a_grant_well_above_arms_a_threshold_again,
+    what_was_held_back_is_told_when_credit_does_not_suffice,
     thresholds_crossed_at_once_are_one_event_for_who_subscribes,
     settings_are_checked_and_kept,
 );
 
 /// Reserves 0.100 at a time of the day.
 async fn reserve(test: &TestStore, account_id: AccountId, seconds: i64) {
+    assert!(may_reserve(test, account_id, seconds).await);
+}
+
+/// Whether the credit suffices for that.
+async fn may_reserve(test: &TestStore, account_id: AccountId, seconds: i64) -> bool {
     let mut wanted = new(account_id, GenerationId(SystemIds.next()));
     wanted.created_at = at(seconds);
     let first = NewAttempt { at: at(seconds), deadline_at: at(seconds + 99), ..attempt() };
-    test.store.accept(wanted, first).await.unwrap().unwrap();
+    test.store.accept(wanted, first).await.unwrap().is_ok()
 }
 
 async fn told(test: &TestStore, account_id: AccountId) -> usize {
@@ -67,6 +73,21 @@ async fn only_a_grant_well_above_arms_a_threshold_again(test: TestStore) {
     reserve(&test, account_id, 50_000).await;
     reserve(&test, account_id, 60_000).await;
     assert_eq!(told(&test, account_id).await, 2, "0.750 was not");
+    test.finish().await;
+}
+
+async fn what_was_held_back_is_told_when_credit_does_not_suffice(test: TestStore) {
+    let account_id = test.account("0.450").await;
+    reserve(&test, account_id, 1).await;
+    assert_eq!(told(&test, account_id).await, 1);
+    grant(&test, account_id, "0.700").await;
+    for seconds in 2..12 {
+        reserve(&test, account_id, seconds).await;
+    }
+    for (seconds, count) in [(12, 1), (10_000, 2), (20_000, 2)] {
+        assert!(!may_reserve(&test, account_id, seconds).await);
+        assert_eq!(told(&test, account_id).await, count);
+    }
     test.finish().await;
 }
 

@@ -11,7 +11,7 @@ use crate::spending::{Month, SpendLimitReached};
 
 impl Batch<'_> {
     /// Accepts a generation: its row, its first attempt, its reservation and its claim, or
-    /// nothing. What refuses it is looked at in the order of `spec/contract.md` B.2.
+    /// nothing of these. What refuses it is looked at in the order of `spec/contract.md` B.2.
     ///
     /// # Errors
     /// [`AcceptRefusal`].
@@ -27,6 +27,9 @@ impl Batch<'_> {
         let standing = standing.ok_or(AcceptRefusal::UnknownAccount)?;
         let balance = standing.balance.credits;
         if balance < amount {
+            // What the least interval between two alerts has held back: there may never be
+            // another reserve that succeeds.
+            self.alert_if_low(account_id, at);
             return Err(AcceptRefusal::InsufficientCredit { balance, amount });
         }
         new.asked_by.month = self.spend(&new)?;
