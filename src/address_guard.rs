@@ -164,6 +164,20 @@ pub fn check_url(text: &str, policy: Policy) -> Result<Url, UrlProblem> {
     Ok(url)
 }
 
+/// Refuses a URL whose name leads to what we must not call now, for whoever gives it to us to be
+/// told (`spec/contract.md` 8.7). One that leads nowhere yet may be about to be set up; where it
+/// leads is judged again with every connection.
+///
+/// # Errors
+/// [`UrlProblem::Address`].
+pub async fn check_resolved(url: &Url, policy: Policy) -> Result<(), UrlProblem> {
+    let Some(Host::Domain(name)) = url.host() else { return Ok(()) };
+    match resolve_checked(name, 0, policy).await {
+        Err(ResolveProblem::Refused { reason, .. }) => Err(UrlProblem::Address(reason)),
+        Ok(_) | Err(ResolveProblem::Timeout | ResolveProblem::NotFound(_)) => Ok(()),
+    }
+}
+
 /// Whether host and port mean what they look like.
 ///
 /// The parser turns `0x7f.1`, `2130706433`, `127.1`, full-width digits and percent signs into

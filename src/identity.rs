@@ -26,7 +26,7 @@ use chrono::{DateTime, Utc};
 use providers::clock::Clock;
 use secrecy::SecretString;
 
-use crate::address_guard::{Policy, UrlProblem, check_url};
+use crate::address_guard::{Policy, UrlProblem, check_resolved, check_url};
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::ids::SystemIds;
@@ -73,6 +73,8 @@ pub struct Rules {
     pub endpoints_max: u32,
     /// Where endpoints may be.
     pub endpoint_policy: Policy,
+    /// Whether this server looks their names up, and not a proxy.
+    pub looks_up_endpoints: bool,
 }
 
 impl Context {
@@ -84,6 +86,7 @@ impl Context {
             keys_max: config.limits.keys_max,
             endpoints_max: config.webhooks.endpoints_max,
             endpoint_policy: Policy::WEBHOOK.or_private(config.webhooks.allow_private_targets),
+            looks_up_endpoints: config.webhooks.proxy_url.is_none(),
         };
         Self {
             store,
@@ -461,6 +464,9 @@ pub async fn create_endpoint(
     new: NewEndpoint,
 ) -> Result<WebhookEndpoint, IdentityError> {
     let url = check_url(&new.url, context.rules.endpoint_policy)?;
+    if context.rules.looks_up_endpoints {
+        check_resolved(&url, context.rules.endpoint_policy).await?;
+    }
     let events = subscribable(&new.events)?;
     let endpoint = WebhookEndpoint {
         state: EndpointState::new(new.account_id, EndpointId(context.ids.next()), events),

@@ -110,6 +110,15 @@ fn one_refused_address_refuses_the_name() {
 async fn a_name_is_judged_by_what_it_leads_to() {
     let refused = resolve_checked("localhost", 443, Policy::WEBHOOK).await;
     assert!(matches!(refused, Err(ResolveProblem::Refused { reason: Reason::Loopback, .. })));
+    let url = Url::parse("https://localhost/").unwrap();
+    let loopback = Err(UrlProblem::Address(Reason::Loopback));
+    assert_eq!(check_resolved(&url, Policy::WEBHOOK).await, loopback);
+    for (host, policy) in
+        [("localhost", Policy::WEBHOOK.or_private(true)), ("nowhere.invalid", Policy::WEBHOOK)]
+    {
+        let url = Url::parse(&format!("https://{host}/")).unwrap();
+        assert_eq!(check_resolved(&url, policy).await, Ok(()));
+    }
     let allowed = resolve_checked("localhost", 80, Policy::WEBHOOK.or_private(true)).await;
     assert!(allowed.unwrap().iter().all(|address| address.ip().is_loopback()));
     // What the system's resolver makes of an odd form is judged all the same.
