@@ -337,11 +337,6 @@ pub async fn start(config: &Config) -> anyhow::Result<Running> {
     let keeping = vec![
         actix_rt::spawn(keeping::look_after(Arc::clone(&auth), Arc::clone(&clock))),
         actix_rt::spawn(keeping::forget_expired(Arc::clone(&store), Arc::clone(&clock))),
-        actix_rt::spawn(keeping::expire_queued(
-            Arc::clone(&store),
-            Arc::clone(&clock),
-            TimeDelta::from_std(config.webhooks.queue_kept)?,
-        )),
         actix_rt::spawn(keeping::forget_requests(
             Arc::clone(&store),
             config.request_log.keep_max,

@@ -150,7 +150,6 @@ pub struct WebhooksConfig {
     pub timeout: Duration,
     /// When to try, and when to give up.
     pub policy: DeliveryPolicy,
-    pub queue_kept: Duration,
     pub proxy_url: Option<Url>,
     pub in_flight_max_per_endpoint: usize,
     pub response_bytes_max: usize,
@@ -481,7 +480,6 @@ impl WebhooksConfig {
             allow_private_targets: reader.flag("webhooks.allow_private_targets"),
             timeout: reader.millis("webhooks.timeout_ms", 1..=60_000),
             policy: delivery_policy(reader),
-            queue_kept: reader.millis("webhooks.queue_kept_ms", 72 * HOUR_MS..=3650 * DAY_MS),
             proxy_url: reader.parsed("webhooks.proxy_url", origin, "http://host:port"),
             in_flight_max_per_endpoint: reader
                 .integer("webhooks.in_flight_max_per_endpoint", 1..=1000),

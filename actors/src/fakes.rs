@@ -107,7 +107,7 @@ impl Clock for VirtualClock {
 
 /// What makes URLs.
 pub(crate) fn file_urls() -> FileUrls {
-    let retention = Retention { files_max: TimeDelta::MAX, records_max: TimeDelta::MAX };
+    let retention = Retention::LONGEST;
     FileUrls::new("https://files.test".to_owned(), &[7; 32], retention)
 }
 

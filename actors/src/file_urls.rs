@@ -129,14 +129,13 @@ impl fmt::Debug for FileUrls {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
 
     use super::*;
 
     const KEY: &str = "account/generation/0.png";
 
     fn urls(key: u8) -> FileUrls {
-        let retention = Retention { files_max: TimeDelta::MAX, records_max: TimeDelta::MAX };
+        let retention = Retention::LONGEST;
         FileUrls::new("https://media.example.net".to_owned(), &[key; 32], retention)
     }
 

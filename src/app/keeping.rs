@@ -6,7 +6,6 @@ use std::time::Duration;
 use actors::engine::Engine;
 use actors::engine::retention::Cleared;
 use actors::ports::IdempotencyStore;
-use actors::ports::deliveries::DeliveryLog;
 use actors::ports::tallies::TallyStore;
 use chrono::TimeDelta;
 use providers::clock::Clock;
@@ -24,9 +23,6 @@ const LAST_USED_INTERVAL: Duration = Duration::from_secs(1);
 /// How often expired idempotency keys are removed, and how many at once.
 const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 const FORGET_PAGE: u32 = 1000;
-/// How often events are let go of that were kept for too long, and how many at once.
-const EXPIRE_INTERVAL: Duration = Duration::from_secs(60);
-const EXPIRE_PAGE: u32 = 1000;
 /// How often requests that are too old are removed from the log.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// Charts of a day are drawn by the hour.
@@ -134,20 +130,5 @@ pub(super) async fn keep_routing(routing: Routing, store: Arc<Store>, interval: 
     loop {
         sleep(interval).await;
         routing.keep(&store).await;
-    }
-}
-
-/// Lets go of events that were kept for a disabled endpoint for long enough.
-pub(super) async fn expire_queued(log: Arc<Store>, clock: Arc<dyn Clock>, kept: TimeDelta) {
-    loop {
-        let now = clock.now();
-        match log.expire_queued_any_account(now - kept, now, EXPIRE_PAGE).await {
-            Ok(expired) if expired == u64::from(EXPIRE_PAGE) => {}
-            Ok(_) => sleep(EXPIRE_INTERVAL).await,
-            Err(error) => {
-                tracing::warn!(%error, "queued events were not let go of");
-                sleep(EXPIRE_INTERVAL).await;
-            }
-        }
     }
 }

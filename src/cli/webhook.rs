@@ -4,6 +4,8 @@ mod deliveries;
 
 use actors::id::{AccountId, DeliveryId, EndpointId};
 use actors::ports::EndpointStore;
+use actors::ports::deliveries::DeliveryLog;
+use actors::webhook::endpoint::EndpointState;
 use actors::webhook::{EventName, WebhookEndpoint};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -20,6 +22,9 @@ use crate::identity::{Context, NewEndpoint, create_endpoint};
 
 /// Printed with a secret.
 const ONCE: &str = "\nKeep the secret now: it is not shown again.\n";
+
+/// What waits for an endpoint is counted so far.
+const WAITING_MAX: u32 = 10_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WebhookCommand {
@@ -227,22 +232,30 @@ async fn list(context: &Context, account_id: Option<AccountId>) -> anyhow::Resul
     for account in accounts {
         endpoints.extend(context.store.list_endpoints(account.id).await?);
     }
+    let mut health = Vec::new();
+    for EndpointState { account_id, id, .. } in endpoints.iter().map(|it| &it.state) {
+        health.push(context.store.endpoint_health(*account_id, *id, 0, WAITING_MAX).await?);
+    }
     let rows: Vec<_> = endpoints
         .iter()
-        .map(|endpoint| {
+        .zip(&health)
+        .map(|(endpoint, health)| {
             [
                 endpoint.state.id.to_string(),
                 endpoint.url.to_string(),
                 status(endpoint.state.enabled).to_owned(),
                 endpoint.state.exhausted_in_a_row.to_string(),
                 endpoint.state.disabled.map_or("", |it| it.reason.as_str()).to_owned(),
+                health.pending.to_string(),
+                health.queued.to_string(),
                 events_of(endpoint).join(" "),
             ]
         })
         .collect();
     let documents: Vec<Value> = endpoints
         .iter()
-        .map(|endpoint| {
+        .zip(&health)
+        .map(|(endpoint, health)| {
             json!({
                 "webhook_endpoint_id": endpoint.state.id,
                 "account_id": endpoint.state.account_id,
@@ -255,11 +268,16 @@ async fn list(context: &Context, account_id: Option<AccountId>) -> anyhow::Resul
                 "disabled_reason": endpoint.state.disabled.map(|it| it.reason.as_str()),
                 "disabled_at": endpoint.state.disabled.map(|it| time(it.at)),
                 "enable_after": endpoint.state.cooldown.map(|it| time(it.until)),
+                "paused_until": endpoint.state.paused_until.map(time),
+                "previous_secret_until": endpoint.previous.as_ref().map(|(_, until)| time(*until)),
+                "pending": health.pending,
+                "queued": health.queued,
                 "created_at": time(endpoint.created_at),
             })
         })
         .collect();
-    let titles = ["ID", "URL", "STATUS", "FAILED IN A ROW", "DISABLED FOR", "EVENTS"];
+    let titles =
+        ["ID", "URL", "STATUS", "FAILED IN A ROW", "DISABLED FOR", "PENDING", "QUEUED", "EVENTS"];
     let text = table(titles, &rows, "There is no webhook endpoint.");
     Ok(Answer::new(json!({ "webhook_endpoints": documents }), text))
 }

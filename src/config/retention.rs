@@ -5,8 +5,8 @@ use std::time::Duration;
 use actors::retention::Retention;
 use chrono::TimeDelta;
 
-use super::DAY_MS;
 use super::reader::Reader;
+use super::{DAY_MS, HOUR_MS};
 
 #[derive(Debug, Clone, Copy)]
 pub struct RetentionConfig {
@@ -25,6 +25,9 @@ impl RetentionConfig {
             kept: Retention {
                 files_max: kept(reader.millis("retention.files_max_ms", 1000..=366 * DAY_MS)),
                 records_max: kept(reader.millis("retention.records_max_ms", 1000..=366 * DAY_MS)),
+                queued_max: kept(
+                    reader.millis("webhooks.queue_kept_ms", 72 * HOUR_MS..=366 * DAY_MS),
+                ),
             },
             interval: reader.millis("retention.interval_ms", 100..=DAY_MS),
             orphans_after: reader.millis("retention.orphans_after_ms", 1000..=366 * DAY_MS),

@@ -21,6 +21,7 @@ pub(super) use self::actions::{
     delete, deliver_queued, disable, edit, enable, replay, replay_between, rotate, test,
 };
 use self::dialog::{Asked, Dialog};
+pub(super) use self::row::DeliveryState;
 use self::row::Row;
 use self::standing::Standing;
 use super::layout::Layout;

@@ -166,7 +166,7 @@ pub(crate) fn removed() -> Generation {
 
 /// What makes URLs.
 pub(crate) fn file_urls() -> FileUrls {
-    let retention = Retention { files_max: TimeDelta::MAX, records_max: TimeDelta::MAX };
+    let retention = Retention::LONGEST;
     FileUrls::new("https://files.example.net".to_owned(), &[7; 32], retention)
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actors::batch::{Tried, Try};
-use actors::id::{AccountId, DeliveryId, EndpointId};
+use actors::id::{AccountId, DeliveryId, EndpointId, first_at};
 use actors::ports::deliveries::{
     DeliveryLog, EndpointHealth, LogFilter, LogPage, LogQuery, LoggedDelivery, Resend,
 };
@@ -24,7 +24,7 @@ use crate::store::webhooks::{
     DeliveryRow, INSERT_DELIVERIES, INSERT_TRIES, LOAD_DELIVERIES, UPDATE_DELIVERIES, delivery_out,
     tried_out, try_out,
 };
-use crate::store::{Store, database, in_turn, on};
+use crate::store::{Store, database, on};
 
 /// Deliveries sent again in one transaction, so that none is long.
 const RESEND_PAGE: u32 = 500;
@@ -32,13 +32,22 @@ const RESEND_PAGE: u32 = 500;
 /// Deliveries among which one call looks for a text: some 10 ms.
 const SEARCHED_MAX: u32 = 2000;
 
-/// Newest first; ids are made in time order. With what a queued one was resent as. `{which}` is
-/// the condition of a filter, each of which has an index of its own or is true of most. By the id
-/// of the successor SQLite would read the account's whole log in the order of the primary key.
-const LIST: &str = "SELECT logged.*, (
-         SELECT again.status FROM webhook_deliveries AS again
-         WHERE again.account_id = logged.account_id AND again.replay_of = logged.id
-         ORDER BY again.created_at LIMIT 1) AS resent_status
+/// How what was `logged` as resent stands. What it was resent as may have been queued and resent
+/// in its turn.
+const RESENT_STATUS: &str = "CASE WHEN logged.status = 'resent' THEN (
+     WITH RECURSIVE again (id, status) AS (
+         SELECT next.id, next.status FROM webhook_deliveries AS next
+         WHERE next.account_id = logged.account_id AND next.replay_of = logged.id AND next.in_order
+         UNION ALL
+         SELECT next.id, next.status FROM again
+         JOIN webhook_deliveries AS next
+           ON next.account_id = logged.account_id AND next.replay_of = again.id AND next.in_order
+         WHERE again.status = 'resent')
+     SELECT status FROM again WHERE status <> 'resent' LIMIT 1) END";
+
+/// Newest first; ids are made in time order. `{which}` is the condition of a filter, each of which
+/// has an index of its own or is true of most.
+const LIST: &str = "SELECT logged.*, {resent status} AS resent_status
      FROM (
          SELECT * FROM webhook_deliveries
          WHERE account_id = $1 AND endpoint_id = $2 AND {which}
@@ -56,7 +65,8 @@ const LAST_SEARCHED: &str = "SELECT id FROM webhook_deliveries
      ORDER BY {order} DESC LIMIT 1 OFFSET $4";
 
 const RECENT: &str = "SELECT status FROM webhook_deliveries
-     WHERE account_id = $1 AND endpoint_id = $2 ORDER BY id DESC LIMIT $3";
+     WHERE account_id = $1 AND endpoint_id = $2 AND status <> 'resent'
+     ORDER BY id DESC LIMIT $3";
 
 const WAITING: &str = "SELECT
          (SELECT COUNT(*) FROM (
@@ -68,10 +78,7 @@ const WAITING: &str = "SELECT
              WHERE account_id = $1 AND endpoint_id = $2 AND status = 'queued'
              LIMIT $3) AS queued) AS queued";
 
-const FIND: &str = "SELECT logged.*, (
-         SELECT again.status FROM webhook_deliveries AS again
-         WHERE again.account_id = logged.account_id AND again.replay_of = logged.id
-         ORDER BY again.created_at LIMIT 1) AS resent_status
+const FIND: &str = "SELECT logged.*, {resent status} AS resent_status
      FROM webhook_deliveries AS logged
      WHERE logged.account_id = $1 AND logged.id = $2";
 
@@ -82,10 +89,12 @@ const FIND_OWNER: &str = "SELECT account_id FROM webhook_deliveries WHERE id = $
 
 /// What happened in a time, in the order of ids. Replays are not replayed, tests neither, and what
 /// is still to be sent is sent anyway.
-const LIST_BETWEEN: &str = "SELECT id FROM webhook_deliveries
+const LIST_BETWEEN: &str = "SELECT id FROM webhook_deliveries AS logged
      WHERE account_id = $1 AND endpoint_id = $2 AND id > $3
        AND created_at >= $4 AND created_at < $5
        AND replay_of IS NULL AND event <> 'webhook.test' AND status <> 'pending'
+       AND (status <> 'resent'
+            OR COALESCE({resent status}, 'gone') NOT IN ('pending', 'queued'))
      ORDER BY id LIMIT $6";
 
 /// What is queued for an endpoint, oldest first, locked. The page is found in the index, or a
@@ -108,23 +117,21 @@ static SELECT_QUEUED: LazyLock<SetStatement> = LazyLock::new(|| {
     )
 });
 
-static SET_RESENT: LazyLock<SetStatement> = LazyLock::new(|| {
+pub(super) static CLOSE_QUEUED: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
-        &[("account_id", Kind::Id), ("id", Kind::Id), ("at", Kind::Time)],
-        "UPDATE webhook_deliveries SET status = 'resent', finished_at = r.at
+        &[
+            ("account_id", Kind::Id),
+            ("id", Kind::Id),
+            ("status", Kind::Text),
+            ("finished_at", Kind::Time),
+        ],
+        "UPDATE webhook_deliveries SET status = r.status, finished_at = r.finished_at
          FROM {rows} AS r
          WHERE webhook_deliveries.account_id = r.account_id
            AND webhook_deliveries.id = r.id
            AND webhook_deliveries.status = 'queued'",
     )
 });
-
-/// A page, so that no transaction is long. Rows are locked in the order of their keys.
-const EXPIRE: &str = "UPDATE webhook_deliveries SET status = 'expired', finished_at = $2
-     WHERE status = 'queued' AND (account_id, id) IN (
-         SELECT account_id, id FROM webhook_deliveries
-         WHERE status = 'queued' AND queued_at < $1
-         ORDER BY queued_at LIMIT $3)";
 
 #[async_trait]
 impl DeliveryLog for Store {
@@ -206,7 +213,7 @@ impl DeliveryLog for Store {
         id: DeliveryId,
     ) -> Result<Option<LoggedDelivery>, StoreError> {
         let row: Option<LoggedRow> = on!(&self.db, pool => {
-            sqlx::query_as(FIND).bind(account_id.0).bind(id.0).fetch_optional(pool).await
+            sqlx::query_as(with_status(FIND)).bind(account_id.0).bind(id.0).fetch_optional(pool).await
         })
         .map_err(database)?;
         row.map(TryInto::try_into).transpose()
@@ -243,7 +250,12 @@ impl DeliveryLog for Store {
         at: DateTime<Utc>,
         ids: Arc<dyn IdSource>,
     ) -> Result<Result<u64, EndpointRefusal>, StoreError> {
-        let (mut sent, mut after) = (0, DeliveryId(Uuid::nil()));
+        // Made after what they tell of, so none of a time has an id from before it.
+        let mut after = DeliveryId(match resend {
+            Resend::Between(from, _) => first_at(from),
+            Resend::One(_) | Resend::Queued => Uuid::nil(),
+        });
+        let mut sent = 0;
         loop {
             // Before it is anybody's turn to write: the log may be long.
             let found = match resend {
@@ -296,19 +308,6 @@ impl DeliveryLog for Store {
         transaction.write("webhook_tries", &INSERT_TRIES, &[try_out(&one)]).await?;
         transaction.commit().await
     }
-
-    async fn expire_queued_any_account(
-        &self,
-        queued_before: DateTime<Utc>,
-        now: DateTime<Utc>,
-        limit: u32,
-    ) -> Result<u64, StoreError> {
-        in_turn!(&self.db, pool => {
-            let query = sqlx::query(EXPIRE).bind(queued_before).bind(now).bind(i64::from(limit));
-            query.execute(pool).await.map(|done| done.rows_affected())
-        })
-        .map_err(database)
-    }
 }
 
 /// A statement with the condition of a filter, as indexes name it. Built from constants only.
@@ -323,7 +322,12 @@ fn filtered(statement: &str, filter: Option<LogFilter>) -> AssertSqlSafe<String>
             ("NOT id >= $3 AND next_try_at IS NOT NULL", "COALESCE(id, id)")
         }
     };
-    AssertSqlSafe(statement.replace("{which}", which).replace("{order}", order))
+    with_status(&statement.replace("{which}", which).replace("{order}", order))
+}
+
+/// A statement that tells how what was resent stands. Built from constants only.
+pub(super) fn with_status(statement: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(statement.replace("{resent status}", RESENT_STATUS))
 }
 
 /// What is looked for: an id as such, anything else as a part of a text.
@@ -390,7 +394,7 @@ impl Store {
         after: DeliveryId,
     ) -> Result<Vec<DeliveryId>, StoreError> {
         let ids: Vec<Uuid> = on!(&self.db, pool => {
-            sqlx::query_scalar(LIST_BETWEEN)
+            sqlx::query_scalar(with_status(LIST_BETWEEN))
                 .bind(account_id.0)
                 .bind(endpoint_id.0)
                 .bind(after.0)
@@ -428,16 +432,17 @@ async fn again(
         .collect();
     let rows: Vec<_> = new.iter().map(delivery_out).collect();
     transaction.write("webhook_deliveries", &INSERT_DELIVERIES, &rows).await?;
-    let resent: Vec<ResentOut> = before
+    let resent: Vec<ClosedOut> = before
         .iter()
         .filter(|delivery| delivery.status == DeliveryStatus::Queued)
-        .map(|delivery| ResentOut {
+        .map(|delivery| ClosedOut {
             account_id: Id(delivery.account_id.0),
             id: Id(delivery.id.0),
-            at: Time(at),
+            status: DeliveryStatus::Resent.as_str(),
+            finished_at: Time(at),
         })
         .collect();
-    transaction.write("webhook_deliveries", &SET_RESENT, &resent).await
+    transaction.write("webhook_deliveries", &CLOSE_QUEUED, &resent).await
 }
 
 #[derive(Debug, Serialize)]
@@ -447,12 +452,13 @@ struct QueueOf {
     page: u32,
 }
 
-/// A queued delivery that was sent again, on its way into the database.
+/// A delivery that is not queued any more, on its way into the database.
 #[derive(Debug, Serialize)]
-struct ResentOut {
-    account_id: Id,
-    id: Id,
-    at: Time,
+pub(super) struct ClosedOut {
+    pub(super) account_id: Id,
+    pub(super) id: Id,
+    pub(super) status: &'static str,
+    pub(super) finished_at: Time,
 }
 
 #[derive(Debug, sqlx::FromRow)]

@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::store::activities::ActivityRow;
-use crate::store::delivery_log::LoggedRow;
+use crate::store::delivery_log::{LoggedRow, with_status};
 use crate::store::generations::key;
 use crate::store::paging::{Paging, Sought};
 use crate::store::{Store, database, on};
@@ -72,10 +72,7 @@ const GENERATIONS: Paging = Paging {
 const NEWEST: &str = "SELECT id, status FROM generations
      WHERE account_id = $1 ORDER BY id DESC LIMIT $2";
 
-const DELIVERIES: &str = "SELECT logged.*, (
-         SELECT again.status FROM webhook_deliveries AS again
-         WHERE again.account_id = logged.account_id AND again.replay_of = logged.id
-         ORDER BY again.created_at LIMIT 1) AS resent_status
+const DELIVERIES: &str = "SELECT logged.*, {resent status} AS resent_status
      FROM webhook_deliveries AS logged
      WHERE logged.account_id = $1 AND logged.generation_id = $2
      ORDER BY logged.id LIMIT $3";
@@ -181,7 +178,7 @@ impl LogStore for Store {
         limit: u32,
     ) -> Result<Vec<LoggedDelivery>, StoreError> {
         let rows: Vec<LoggedRow> = on!(&self.db, pool => {
-            let query = sqlx::query_as(DELIVERIES).bind(account_id.0).bind(id.0);
+            let query = sqlx::query_as(with_status(DELIVERIES)).bind(account_id.0).bind(id.0);
             query.bind(i64::from(limit)).fetch_all(pool).await
         })
         .map_err(database)?;

@@ -10,13 +10,15 @@ use actors::account::Plan;
 use actors::id::{AccountId, GenerationId, first_at};
 use actors::ports::StoreError;
 use actors::ports::retention::{GenerationKey, RetentionStore};
+use actors::webhook::DeliveryStatus;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+use crate::store::delivery_log::{CLOSE_QUEUED, ClosedOut};
 use crate::store::generations::key;
-use crate::store::rowset::{Dialect, Id, KEY, Key, SetStatement, rows};
+use crate::store::rowset::{Dialect, Id, KEY, Key, SetStatement, Time, rows};
 use crate::store::transaction::WriteTransaction;
 use crate::store::{Store, database, on};
 
@@ -75,7 +77,8 @@ static ENDED: LazyLock<Old> =
     LazyLock::new(|| Old::new("generations", "id", "old.completed_at < $3"));
 
 static DELIVERIES: LazyLock<Old> = LazyLock::new(|| {
-    let closed = "old.created_at < $3 AND old.status NOT IN ('pending', 'queued')";
+    let closed = "COALESCE(old.finished_at, old.created_at) < $3
+                  AND old.status NOT IN ('pending', 'queued')";
     Old::new("webhook_deliveries", "id", closed)
 });
 
@@ -92,6 +95,13 @@ static ATTEMPTS: LazyLock<Old> = LazyLock::new(|| {
 
 static REQUESTS: LazyLock<Old> =
     LazyLock::new(|| Old::new("logged_requests", "id", "old.requested_at < $3"));
+
+/// What was queued before `$2` for accounts on plan `$1`, at most `$3`. Found in the index of
+/// what is queued, so not in the way of all the others.
+const QUEUED: &str = "SELECT account_id, id FROM webhook_deliveries
+     WHERE status = 'queued' AND queued_at < $2
+       AND account_id IN (SELECT id FROM accounts WHERE plan = $1)
+     ORDER BY queued_at LIMIT $3";
 
 static KEEPERS: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
@@ -181,6 +191,34 @@ impl RetentionStore for Store {
     ) -> Result<u64, StoreError> {
         let old = self.list_old(&DELIVERIES, plan, before, None, limit).await?;
         self.delete_old(&DELETE_DELIVERIES, old).await
+    }
+
+    async fn expire_queued_any_account(
+        &self,
+        plan: Plan,
+        queued_before: DateTime<Utc>,
+        now: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let queued: Vec<(Uuid, Uuid)> = on!(&self.db, pool => {
+            let query = sqlx::query_as(QUEUED).bind(plan.as_str()).bind(queued_before);
+            query.bind(i64::from(limit)).fetch_all(pool).await
+        })
+        .map_err(database)?;
+        if queued.is_empty() {
+            return Ok(0);
+        }
+        let expired = queued.into_iter().map(|(account_id, id)| ClosedOut {
+            account_id: Id(account_id),
+            id: Id(id),
+            status: DeliveryStatus::Expired.as_str(),
+            finished_at: Time(now),
+        });
+        let expired: Vec<ClosedOut> = expired.collect();
+        let mut transaction = WriteTransaction::begin(&self.db).await?;
+        let expired = transaction.execute(&CLOSE_QUEUED, &expired).await?;
+        transaction.commit().await?;
+        Ok(expired)
     }
 
     async fn forget_notifications_any_account(

@@ -122,7 +122,6 @@ fn config(allow_private_targets: bool, timeout_ms: u64, proxy_url: Option<Url>) 
         allow_private_targets,
         timeout: Duration::from_millis(timeout_ms),
         policy: DeliveryPolicy::default(),
-        queue_kept: Duration::from_secs(72 * 60 * 60),
         proxy_url,
         in_flight_max_per_endpoint: 8,
         response_bytes_max: 65_536,
@@ -201,14 +200,14 @@ async fn a_redirect_is_an_answer_and_not_followed() {
 async fn an_endpoint_that_says_nothing_is_left_in_time() {
     let reply = reply_of(Behaviour::Hang, 200).await;
     assert_eq!(failure(&reply), Failure::Call(CallFailure::Timeout));
-    assert!((200..2000).contains(&reply.took.as_millis()), "{:?}", reply.took);
+    assert!((200..10_000).contains(&reply.took.as_millis()), "{:?}", reply.took);
 }
 
 #[tokio::test]
 async fn a_dripping_body_counts_against_the_same_limit() {
     let reply = reply_of(Behaviour::Drip, 200).await;
     assert_eq!(failure(&reply), Failure::Call(CallFailure::Timeout));
-    assert!(reply.took.as_millis() < 2000, "{:?}", reply.took);
+    assert!(reply.took.as_millis() < 10_000, "{:?}", reply.took);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::on_both;
 use crate::support::app::TestApp;
 use crate::support::database::Backend;
-use crate::support::receiver::{Receiver, Reply};
+use crate::support::receiver::{Down, Receiver, Reply};
 use crate::support::wait;
 
 on_both!(
@@ -16,6 +16,8 @@ on_both!(
     an_endpoint_that_keeps_failing_is_disabled,
     a_dead_endpoint_holds_up_nobody_else,
     deliveries_survive_the_death_of_the_server,
+    an_endpoint_that_was_down_gets_everything_once_it_is_up,
+    an_endpoint_that_flaps_gets_everything_in_the_end,
     private_targets_are_refused_unless_a_developer_says_otherwise,
 );
 
@@ -135,6 +137,77 @@ async fn an_endpoint_that_keeps_failing_is_disabled(backend: Backend) {
     app.generate("sandbox/inline", json!({})).await.data();
     app.cli(&["webhook", "delete", "--id", &id]);
     assert_eq!(receiver.received().len(), before, "nothing is sent while it is disabled");
+}
+
+/// What the log says of each delivery, the oldest first.
+fn log(app: &TestApp, id: &str, field: &str) -> Vec<Value> {
+    let log = app.cli(&["webhook", "log", "--id", id]);
+    let rows = log["webhook_deliveries"].as_array().unwrap();
+    rows.iter().rev().map(|row| row[field].clone()).collect()
+}
+
+async fn an_endpoint_that_was_down_gets_everything_once_it_is_up(backend: Backend) {
+    let tail = vec!["300"; 20].join(",");
+    let settings = [("webhooks.waits_ms", "0,20"), ("webhooks.tail_waits_ms", tail.as_str())];
+    let app = TestApp::start_with(backend, &settings).await;
+    let down = Down::at(match backend {
+        Backend::Sqlite => [127, 11, 0, 1],
+        Backend::Postgres => [127, 11, 0, 2],
+    });
+    let (id, _) = endpoint(&app, &down.url());
+    for _ in 0..3 {
+        app.generate("sandbox/inline", json!({})).await.data();
+    }
+    wait::until("the fast tries are used up", async || {
+        let tries = log(&app, &id, "attempts");
+        (tries.len() == 6 && tries.iter().all(|tries| tries.as_u64().unwrap() > 2)).then_some(())
+    })
+    .await;
+    assert_eq!(log(&app, &id, "state"), ["pending"; 6]);
+    assert_eq!(log(&app, &id, "error"), ["no connection could be made"; 6]);
+    let receiver = down.start();
+    receiver.wait_for_count(6).await;
+    wait::until("the log says so", async || {
+        (log(&app, &id, "state") == ["delivered"; 6]).then_some(())
+    })
+    .await;
+    assert_eq!(receiver.count(), 6, "each once");
+}
+
+async fn an_endpoint_that_flaps_gets_everything_in_the_end(backend: Backend) {
+    let settings = [
+        ("webhooks.waits_ms", "0,20"),
+        ("webhooks.tail_waits_ms", "3600000"),
+        ("webhooks.disable_after", "2"),
+        ("webhooks.cooldown_ms", "0"),
+    ];
+    let app = TestApp::start_with(backend, &settings).await;
+    let receiver = Receiver::start();
+    receiver.always(Reply::Status(500));
+    let (id, _) = endpoint(&app, &receiver.url);
+    let disabled = async || {
+        wait::until("it is disabled", async || (status(&app, &id) == "disabled").then_some(()))
+            .await;
+    };
+    app.generate("sandbox/inline", json!({})).await.data();
+    disabled().await;
+    assert_eq!(log(&app, &id, "state"), ["pending"; 2], "they are kept");
+    let deliver_queued = || {
+        app.cli(&["webhook", "enable", "--id", &id]);
+        assert_eq!(app.cli(&["webhook", "deliver-queued", "--id", &id])["resent"], 2);
+    };
+    deliver_queued();
+    disabled().await;
+    assert_eq!(log(&app, &id, "state"), ["pending"; 4], "the probe has failed");
+    receiver.always(Reply::Status(200));
+    deliver_queued();
+    wait::until("each has arrived, whatever it was resent as", async || {
+        (log(&app, &id, "state") == ["delivered"; 6]).then_some(())
+    })
+    .await;
+    let received = receiver.received();
+    let taken = received.iter().filter(|one| one.answered == 200).map(|one| one.event());
+    assert_eq!(taken.collect::<Vec<_>>(), [ALL[0], ALL[1]]);
 }
 
 async fn a_dead_endpoint_holds_up_nobody_else(backend: Backend) {

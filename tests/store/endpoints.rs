@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use actors::account::Plan;
 use actors::batch::{DeliveryTried, EndpointFault, TryOutcome};
 use actors::id::{AccountId, DeliveryId, EndpointId};
 use actors::notification::NotificationKind;
 use actors::ports::deliveries::{DeliveryLog, LogQuery, LoggedDelivery, NotificationStore};
+use actors::ports::retention::RetentionStore as _;
 use actors::ports::{
     BacklogStore, DeliveryStore, Enabling, EndpointRefusal, EndpointStore, IdSource,
 };
@@ -181,11 +183,12 @@ async fn what_was_queued_for_too_long_expires(test: TestStore) {
     test.advance(&first, vec![completed(1)]).await.unwrap();
     test.advance(&second, vec![completed(1)]).await.unwrap();
     // Two began at 2 seconds, and ended at 3.
-    let expire = async |before, limit| {
-        test.store.expire_queued_any_account(at(before), at(50), limit).await.unwrap()
+    let expire = async |plan, before, limit| {
+        test.store.expire_queued_any_account(plan, at(before), at(50), limit).await.unwrap()
     };
-    assert_eq!(expire(2, 10).await, 0);
-    assert_eq!((expire(3, 1).await, expire(3, 10).await, expire(3, 10).await), (1, 1, 0));
+    assert_eq!((expire(Plan::Pro, 2, 10).await, expire(Plan::Scale, 3, 10).await), (0, 0));
+    let expire = async |limit| expire(Plan::Pro, 3, limit).await;
+    assert_eq!((expire(1).await, expire(10).await, expire(10).await), (1, 1, 0));
     use DeliveryStatus::{Expired, Queued};
     assert_eq!(statuses(&test, account_id, id).await, [Expired, Expired, Queued, Queued]);
     test.clock.set(at(100));

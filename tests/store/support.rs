@@ -1,6 +1,7 @@
 //! A store of its own for each test, on either database, and short ways to say things to it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use actors::file_urls::FileUrls;
 use actors::generation::{
     AskedBy, Event, Generation, NewAttempt, NewGeneration, Pricing, StoredFile,
 };
-use actors::id::{AccountId, ActivityId, GenerationId, NodeId};
+use actors::id::{AccountId, ActivityId, GenerationId, NodeId, first_at};
 use actors::money::Credits;
 use actors::operator::Act;
 use actors::ports::{AccountStore, GenerationStore, Grant, IdSource};
@@ -24,7 +25,7 @@ use babysea::ids::SystemIds;
 use babysea::secrets::MasterKey;
 use babysea::store::audit::{Finding, audit};
 use babysea::store::{Db, Store, StoreMetrics, StoreParts};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use prometheus_client::metrics::histogram::Histogram;
 use providers::clock::Clock;
 use providers::name::ProviderName;
@@ -33,18 +34,19 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::content::Told;
 
 /// Tries that the policy of these tests allows.
 pub(crate) const TRIES_MAX: u32 = 5;
 /// As long as the plans say.
-pub(crate) const KEPT: Retention =
-    Retention { files_max: TimeDelta::MAX, records_max: TimeDelta::MAX };
+pub(crate) const KEPT: Retention = Retention::LONGEST;
 
 /// Seconds after a start that is the same in every test.
 pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    // Later than whatever the system's clock says, so that nothing made with it is too new.
+    DateTime::from_timestamp(4_000_000_000 + seconds, 0).unwrap()
 }
 
 /// What the system does then.
@@ -69,6 +71,29 @@ impl Clock for ManualClock {
 impl ManualClock {
     pub(crate) fn set(&self, now: DateTime<Utc>) {
         *self.0.lock().unwrap() = now;
+    }
+}
+
+/// Ids of the clock's time, in the order in which they are made.
+#[derive(Debug)]
+struct ClockIds {
+    clock: Arc<ManualClock>,
+    made: AtomicU64,
+}
+
+impl IdSource for ClockIds {
+    fn next(&self) -> Uuid {
+        self.next_at(self.clock.now())
+    }
+
+    fn next_at(&self, at: DateTime<Utc>) -> Uuid {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let (version, variant) = (7 << 76, 2 << 62);
+        Uuid::from_u128(first_at(at).as_u128() | version | variant | u128::from(number))
+    }
+
+    fn spread(&self) -> f64 {
+        0.5
     }
 }
 
@@ -126,11 +151,13 @@ impl TestStore {
         db.migrate().await.unwrap();
         let node = NodeId(SystemIds.next());
         let told = Arc::<Told>::default();
+        let clock = Arc::new(ManualClock(Mutex::new(at(0))));
+        let ids = Arc::new(ClockIds { clock: Arc::clone(&clock), made: AtomicU64::new(0) });
         let (store, writer) = Store::new(StoreParts {
             db: db.clone(),
             node,
             master_key: Arc::new(MasterKey::load(&config).unwrap()),
-            ids: Arc::new(SystemIds),
+            ids: ids.clone(),
             files: FileUrls::new("https://files.test".to_owned(), &[7; 32], KEPT),
             plans: plans(),
             policy: DeliveryPolicy {
@@ -146,9 +173,8 @@ impl TestStore {
             watchers: told.clone(),
         });
         let writer = tokio::spawn(writer);
-        let clock = Arc::new(ManualClock(Mutex::new(at(0))));
         let mut context = Context::new(store.clone(), &config);
-        context.clock = clock.clone();
+        (context.clock, context.ids) = (clock.clone(), ids);
         Self { store, context, clock, node, told, db, writer, database, directory, drop }
     }
 

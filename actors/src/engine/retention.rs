@@ -37,6 +37,8 @@ pub struct Cleared {
     pub generations: u64,
     /// Webhook deliveries.
     pub deliveries: u64,
+    /// Webhook deliveries that were queued for a disabled endpoint, and have expired.
+    pub queued: u64,
     /// Notifications.
     pub notifications: u64,
     /// Generations whose attempts were still there.
@@ -63,6 +65,9 @@ impl Engine {
         let now = self.env().clock.now();
         let mut cleared = Cleared::default();
         for plan in Plan::ALL {
+            let before = now - retention.queued(plan);
+            cleared.queued +=
+                pages(|| store.expire_queued_any_account(plan, before, now, PAGE)).await?;
             let before = now - retention.records(plan);
             cleared.deliveries +=
                 pages(|| store.forget_deliveries_any_account(plan, before, PAGE)).await?;

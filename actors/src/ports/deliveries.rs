@@ -24,8 +24,18 @@ pub struct LoggedDelivery {
     pub last_status: Option<u16>,
     /// Why the last try failed.
     pub last_error: Option<String>,
-    /// How the delivery stands that it was resent as.
+    /// How the delivery stands that it was resent as, the last one when that happened again.
     pub resent_status: Option<DeliveryStatus>,
+}
+
+impl LoggedDelivery {
+    /// How it stands: what was resent as what it was resent as.
+    pub fn status(&self) -> DeliveryStatus {
+        match (self.delivery.status, self.resent_status) {
+            (DeliveryStatus::Resent, Some(again)) => again,
+            (status, _) => status,
+        }
+    }
 }
 
 /// Which deliveries are listed.
@@ -163,14 +173,6 @@ pub trait DeliveryLog: Send + Sync {
         delivery: WebhookDelivery,
         result: TryResult,
     ) -> Result<(), StoreError>;
-
-    /// Lets go of what was queued before that time, oldest first, and answers how many.
-    async fn expire_queued_any_account(
-        &self,
-        queued_before: DateTime<Utc>,
-        now: DateTime<Utc>,
-        limit: u32,
-    ) -> Result<u64, StoreError>;
 }
 
 /// What owners are told, and want to be told.

@@ -41,12 +41,21 @@ pub trait RetentionStore: Send + Sync {
         keys: &[GenerationKey],
     ) -> Result<Vec<GenerationKey>, StoreError>;
 
-    /// Removes deliveries of events that happened before that time, with their tries, and
-    /// answers how many. None that is still to be sent.
+    /// Removes deliveries that ended before that time, with their tries, and answers how many.
     async fn forget_deliveries_any_account(
         &self,
         plan: Plan,
         before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
+
+    /// Gives up what was queued for disabled endpoints before that time, oldest first, and answers
+    /// how many.
+    async fn expire_queued_any_account(
+        &self,
+        plan: Plan,
+        queued_before: DateTime<Utc>,
+        now: DateTime<Utc>,
         limit: u32,
     ) -> Result<u64, StoreError>;
 

@@ -165,10 +165,9 @@ pub(super) fn resent(count: u64) -> Answer {
 /// successor.
 fn state(logged: &LoggedDelivery) -> &'static str {
     use actors::webhook::DeliveryStatus::{Delivered, Exhausted, Expired, Pending, Queued, Resent};
-    match (logged.delivery.status, logged.resent_status) {
-        (Resent, Some(again)) => again.as_str(),
-        (Pending | Queued, _) | (Resent, None) => Pending.as_str(),
-        (status @ (Delivered | Exhausted | Expired), _) => status.as_str(),
+    match logged.status() {
+        Pending | Queued | Resent => Pending.as_str(),
+        status @ (Delivered | Exhausted | Expired) => status.as_str(),
     }
 }
 

@@ -8,12 +8,12 @@ use actors::generation::{Generation, State, Status};
 use actors::ledger::{EntryKind, LedgerEntry};
 use actors::ports::deliveries::LoggedDelivery;
 use actors::routing::choice::Source;
-use actors::webhook::DeliveryStatus;
 use chrono::{DateTime, TimeDelta, Utc};
 use providers::{DeliveryMode, MediaKind};
 use serde_json::Value;
 
 use crate::dashboard::generations::{duration, status_label, status_tone};
+use crate::dashboard::webhook::DeliveryState;
 
 /// What is known of it at a glance.
 pub(super) struct Facts {
@@ -260,19 +260,12 @@ pub(super) struct DeliveryRow {
 impl DeliveryRow {
     pub(super) fn of(logged: &LoggedDelivery, webhooks: &str) -> Self {
         let delivery = &logged.delivery;
-        let (label, tone) = match delivery.status {
-            DeliveryStatus::Delivered => ("Delivered", "good"),
-            DeliveryStatus::Exhausted => ("Failed", "bad"),
-            DeliveryStatus::Expired => ("Expired", "bad"),
-            DeliveryStatus::Queued => ("Queued", "warning"),
-            DeliveryStatus::Pending => ("Pending", "info"),
-            DeliveryStatus::Resent => ("Sent again", "info"),
-        };
+        let state = DeliveryState::of(logged);
         Self {
             href: format!("{webhooks}/{}?dialog=delivery&id={}", delivery.endpoint_id, delivery.id),
             event: delivery.event.as_str(),
-            label,
-            tone,
+            label: state.label(),
+            tone: state.tone(),
             status_code: logged.last_status,
             error: logged.last_error.clone().unwrap_or_default(),
             attempts: delivery.tries,

@@ -20,12 +20,12 @@ pub(super) struct Row {
     pub(super) attempts: u32,
     pub(super) created_at: DateTime<Utc>,
     pub(super) is_replay: bool,
-    pub(super) state: State,
+    pub(super) state: DeliveryState,
 }
 
 /// How a delivery stands, for people: what was resent stands as what it was resent as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum State {
+pub(in crate::dashboard) enum DeliveryState {
     Delivered,
     Failed,
     /// To be sent; the endpoint has refused it before.
@@ -35,25 +35,22 @@ pub(super) enum State {
     Expired,
 }
 
-impl State {
-    fn of(logged: &LoggedDelivery) -> Self {
-        let status = match (logged.delivery.status, logged.resent_status) {
-            (DeliveryStatus::Resent, Some(again)) => again,
-            (status, _) => status,
-        };
-        match status {
+impl DeliveryState {
+    pub(in crate::dashboard) fn of(logged: &LoggedDelivery) -> Self {
+        match logged.status() {
             DeliveryStatus::Delivered => Self::Delivered,
             DeliveryStatus::Exhausted => Self::Failed,
             DeliveryStatus::Expired => Self::Expired,
             DeliveryStatus::Queued => Self::Queued,
-            DeliveryStatus::Pending | DeliveryStatus::Resent if logged.delivery.tries > 0 => {
+            // One that it was resent as has tries of its own.
+            _ if logged.delivery.status == DeliveryStatus::Pending && logged.delivery.tries > 0 => {
                 Self::Retrying
             }
             DeliveryStatus::Pending | DeliveryStatus::Resent => Self::Pending,
         }
     }
 
-    pub(super) fn label(self) -> &'static str {
+    pub(in crate::dashboard) fn label(self) -> &'static str {
         match self {
             Self::Delivered => "Delivered",
             Self::Failed => "Failed",
@@ -64,7 +61,7 @@ impl State {
         }
     }
 
-    pub(super) fn tone(self) -> &'static str {
+    pub(in crate::dashboard) fn tone(self) -> &'static str {
         match self {
             Self::Delivered => "good",
             Self::Failed | Self::Expired => "bad",
@@ -87,7 +84,7 @@ impl Row {
             attempts: delivery.tries,
             created_at: delivery.created_at,
             is_replay: delivery.replay_of.is_some(),
-            state: State::of(logged),
+            state: DeliveryState::of(logged),
         }
     }
 }
@@ -115,9 +112,9 @@ mod tests {
 
     use super::*;
 
-    fn state(status: DeliveryStatus, tries: u32, resent: Option<DeliveryStatus>) -> State {
+    fn state(status: DeliveryStatus, tries: u32, resent: Option<DeliveryStatus>) -> DeliveryState {
         let blank = WebhookDelivery::blank(DateTime::UNIX_EPOCH);
-        State::of(&LoggedDelivery {
+        DeliveryState::of(&LoggedDelivery {
             delivery: WebhookDelivery { status, tries, ..blank },
             finished_at: None,
             last_status: None,
@@ -129,11 +126,11 @@ mod tests {
     #[test]
     fn what_was_resent_stands_as_what_it_was_resent_as() {
         use DeliveryStatus::{Delivered, Exhausted, Pending, Resent};
-        assert_eq!(state(Resent, 0, Some(Delivered)), State::Delivered);
-        assert_eq!(state(Resent, 0, Some(Exhausted)), State::Failed);
-        assert_eq!(state(Resent, 0, None), State::Pending);
-        assert_eq!(state(Pending, 0, None), State::Pending);
-        assert_eq!(state(Pending, 2, None), State::Retrying);
+        assert_eq!(state(Resent, 0, Some(Delivered)), DeliveryState::Delivered);
+        assert_eq!(state(Resent, 0, Some(Exhausted)), DeliveryState::Failed);
+        assert_eq!(state(Resent, 0, None), DeliveryState::Pending);
+        assert_eq!(state(Pending, 0, None), DeliveryState::Pending);
+        assert_eq!(state(Pending, 2, None), DeliveryState::Retrying);
     }
 
     #[test]

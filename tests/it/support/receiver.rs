@@ -1,7 +1,7 @@
 //! A customer's webhook endpoint: a real HTTP server that keeps what it gets.
 
 use std::collections::VecDeque;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -71,7 +71,10 @@ pub struct Receiver {
 impl Receiver {
     /// Starts one on a free port that acknowledges everything.
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::listen(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    fn listen(listener: TcpListener) -> Self {
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let inner = Arc::new(Inner::default());
         let data = web::Data::from(Arc::clone(&inner));
@@ -167,5 +170,24 @@ async fn take(request: HttpRequest, body: web::Bytes, inner: web::Data<Inner>) -
     match reply {
         Reply::Says(body) => answer.body(body),
         _ => answer.finish(),
+    }
+}
+
+/// A receiver that is down at first. Nobody else listens at its address, so that its port is free
+/// when it comes up.
+pub struct Down(SocketAddr);
+
+impl Down {
+    /// For an address of this machine that no other story uses.
+    pub fn at(address: [u8; 4]) -> Self {
+        Self(TcpListener::bind((Ipv4Addr::from(address), 0)).unwrap().local_addr().unwrap())
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}/hook", self.0)
+    }
+
+    pub fn start(self) -> Receiver {
+        Receiver::listen(TcpListener::bind(self.0).unwrap())
     }
 }

@@ -16,6 +16,8 @@ struct Kept<'a> {
     world: &'a World,
     /// The first answers of `forget_deliveries_any_account`.
     deliveries: Mutex<Vec<u64>>,
+    /// What `expire_queued_any_account` was asked for, with the age.
+    queued: Mutex<Vec<(Plan, TimeDelta)>>,
 }
 
 impl Kept<'_> {
@@ -77,6 +79,17 @@ impl RetentionStore for Kept<'_> {
         Ok(self.deliveries.lock().unwrap().pop().unwrap_or(0))
     }
 
+    async fn expire_queued_any_account(
+        &self,
+        plan: Plan,
+        queued_before: DateTime<Utc>,
+        now: DateTime<Utc>,
+        _limit: u32,
+    ) -> Result<u64, StoreError> {
+        self.queued.lock().unwrap().push((plan, now - queued_before));
+        Ok(0)
+    }
+
     async fn forget_notifications_any_account(
         &self,
         _plan: Plan,
@@ -97,9 +110,12 @@ impl RetentionStore for Kept<'_> {
 }
 
 async fn clear(world: &World) -> Result<Cleared, DeleteError> {
-    let retention =
-        Retention { files_max: TimeDelta::minutes(1), records_max: TimeDelta::minutes(3) };
-    let kept = Kept { world, deliveries: Mutex::default() };
+    let retention = Retention {
+        files_max: TimeDelta::minutes(1),
+        records_max: TimeDelta::minutes(3),
+        queued_max: TimeDelta::days(7),
+    };
+    let kept = Kept { world, deliveries: Mutex::default(), queued: Mutex::default() };
     world.engine().clear(&kept, &retention).await
 }
 
@@ -172,8 +188,17 @@ fn full_pages_are_followed_by_the_next() {
     run(async {
         let (world, _) = world_with(0).await;
         let deliveries = Mutex::new(vec![7, 500, 500]);
-        let kept = Kept { world: &world, deliveries };
-        let retention = Retention { files_max: TimeDelta::MAX, records_max: TimeDelta::MAX };
+        let kept = Kept { world: &world, deliveries, queued: Mutex::default() };
+        let retention = Retention {
+            files_max: TimeDelta::MAX,
+            records_max: TimeDelta::MAX,
+            queued_max: TimeDelta::days(14),
+        };
         assert_eq!(world.engine().clear(&kept, &retention).await.unwrap().deliveries, 1007);
+        let queued = kept.queued.into_inner().unwrap().into_iter();
+        let days: Vec<_> = queued.map(|(plan, age)| (plan, age.num_days())).collect();
+        let [free, starter, pro, scale, enterprise] = Plan::ALL;
+        let longer = [(pro, 14), (scale, 14), (enterprise, 14)];
+        assert_eq!(days, [&[(free, 3), (starter, 7)], &longer[..]].concat());
     });
 }
