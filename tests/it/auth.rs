@@ -45,9 +45,8 @@ const NO_SCOPE: (u16, &str, &str, &str) = (
 const NOT_ALLOWED: (u16, &str, &str, &str) =
     (403, "BSE1007", "ip_not_allowed", "This IP address is not in the allowlist for this API key.");
 
-/// What an effect on a cached key may take: the second that is promised, and what the machine
-/// that runs all stories at once takes for two answers.
-const PROMISED: Duration = Duration::from_millis(1500);
+/// What an effect on a cached key may take, until the request that has to see it is sent.
+const PROMISED: Duration = Duration::from_secs(1);
 
 fn expect(answer: &Answer, refusal: (u16, &str, &str, &str)) {
     let (status, code, kind, message) = refusal;
@@ -185,19 +184,21 @@ async fn an_address_can_be_claimed_only_by_a_configured_proxy(backend: Backend) 
 }
 
 /// Sees to it that a key which has just been used fails within the time promised. Until then
-/// the answer may only be the one before.
+/// the answer may only be the one before. How long an answer takes is up to the machine, so it
+/// counts when it was asked for.
 async fn stops(app: &TestApp, key: &str, before: &str) {
     let began = Instant::now();
     wait::until("the key has stopped", async || {
+        let asked = began.elapsed();
         let answer = status(app, key).await;
         if answer.status == 200 || answer.body["error"]["code"] == before {
+            assert!(asked < PROMISED, "it works after {asked:?}");
             return None;
         }
         expect(&answer, FAILED);
         Some(())
     })
     .await;
-    assert!(began.elapsed() < PROMISED, "it took {:?}", began.elapsed());
     expect(&status(app, key).await, FAILED);
 }
 
@@ -225,15 +226,17 @@ fn in_seconds(seconds: i64) -> DateTime<Utc> {
 
 async fn a_key_stops_when_its_time_is_over_though_it_is_cached(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let end = in_seconds(3);
-    let text = end.to_rfc3339_opts(SecondsFormat::Millis, true);
+    // In whole milliseconds, as the server is told it.
+    let text = in_seconds(6).to_rfc3339_opts(SecondsFormat::Millis, true);
+    let end: DateTime<Utc> = text.parse().unwrap();
     let key = app.new_key("full_access", &["--expires-at", &text]);
     let shown = status(&app, &key.text).await;
     assert_eq!(shown.data()["apikey_expires_at"], text);
     wait::until("the key has expired", async || {
+        let a_second_ago = in_seconds(-1);
         let answer = status(&app, &key.text).await;
         if answer.status == 200 {
-            assert!(in_seconds(-1) < end, "it works a second after its end");
+            assert!(a_second_ago < end, "it works a second after its end");
             return None;
         }
         assert!(in_seconds(0) >= end, "it stopped before its end");

@@ -58,7 +58,8 @@ async fn a_cancel_that_comes_too_late_is_a_conflict(backend: Backend) {
 
 async fn a_late_result_is_recorded_and_delivered_to_nobody(backend: Backend) {
     let app = TestApp::start_with(backend, &[("generation.answer_timeout_ms", "1200")]).await;
-    let fields = json!({ "generation_sandbox_latency_ms": 3000 });
+    // Long enough that the cancel comes before the result.
+    let fields = json!({ "generation_sandbox_latency_ms": 6000 });
     let id = app.generate("sandbox/inline", fields).await.generation_id();
     let canceled = cancel(&app, &id).await;
     assert_eq!(canceled.data()["provider_cancel_sent"], false, "inline calls cannot be");

@@ -360,7 +360,7 @@ async fn a_key_is_listed_with_its_status(backend: Backend) {
 
 #[expect(clippy::disallowed_methods, reason = "the other process goes by the real clock")]
 fn soon() -> String {
-    (chrono::Utc::now() + chrono::TimeDelta::seconds(2)).to_rfc3339()
+    (chrono::Utc::now() + chrono::TimeDelta::seconds(5)).to_rfc3339()
 }
 
 async fn a_disabled_endpoint_is_told_nothing_and_a_deleted_one_is_gone(backend: Backend) {

@@ -76,8 +76,9 @@ async fn the_ledger_sums_up_at_every_row(backend: Backend) {
 async fn credit_that_comes_back_above_the_maximum_is_not_lost(backend: Backend) {
     let app = TestApp::start(backend).await;
     let (account, key) = app.account("9999999.999");
+    // It fails after the command, which is a process to be started.
     let body = json!({ "generation_prompt": "back", "generation_sandbox_outcome": "fail",
-        "generation_sandbox_latency_ms": 1500 });
+        "generation_sandbox_latency_ms": 4500 });
     let failing = app.post_as(&key, "/v1/generate/image/sandbox/polling").json(&body);
     let id = app.ask(failing).await.generation_id();
     let (ok, _) = app.try_cli(&[

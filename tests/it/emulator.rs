@@ -18,8 +18,9 @@ use crate::support::program::{Server, babysea};
 use crate::support::receiver::{Receiver, Reply};
 use crate::support::wait;
 
-/// Long enough that a client sees a job wait, run and end, whatever else this machine does:
-/// about a second, and half of one. Always the same times, by the seed.
+/// Long enough that a client sees a job wait, run and end: about half a second, and a second.
+/// Always the same times, by the seed. Checks that have to meet a job on its way make the times
+/// longer for it.
 const WATCHABLE: &str = "
 seed = 7
 webhook_wait_scale = 0.01
@@ -52,7 +53,7 @@ impl Emulator {
     /// One whose jobs can be watched.
     fn watchable(more: &str) -> Self {
         let each = PROVIDERS.map(|name| {
-            let times = "queue_ms = 10000\nrun_ms = 5000\nfaults = { latency_scale = 0.1 }";
+            let times = "queue_ms = 5000\nrun_ms = 10000\nfaults = { latency_scale = 0.1 }";
             let more = if name == "openai" { more } else { "" };
             format!("[providers.{name}]\n{times}\n{more}\n")
         });

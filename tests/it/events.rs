@@ -122,7 +122,8 @@ async fn a_stream_tells_attempts_to_who_asks(backend: Backend) {
     let fields = json!({
         "generation_provider_order": "sandbox_polling, sandbox_webhook, sandbox_inline",
         "generation_sandbox_fail_providers": ["sandbox_polling"],
-        "generation_sandbox_latency_ms": 1000,
+        // Long enough that the second attempt is under way when the stream is opened.
+        "generation_sandbox_latency_ms": 4000,
     });
     let id = app.generate("sandbox/failover", fields).await.generation_id();
     let path = format!("/v1/content/{id}/events?attempts=true");
@@ -167,7 +168,8 @@ async fn a_stream_that_was_cut_off_goes_on_where_it_was(backend: Backend) {
 }
 
 async fn a_deletion_and_a_stop_end_streams(backend: Backend) {
-    let mut app = TestApp::start_with(backend, &[("events.heartbeat_ms", "100")]).await;
+    let settings = [("events.heartbeat_ms", "100"), ("server.shutdown_timeout_ms", "60000")];
+    let mut app = TestApp::start_with(backend, &settings).await;
     let id = slow(&app, 60_000).await;
     let mut stream = Stream::open(&app, &app.key, &id, None).await;
     stream.until(": still here").await;
@@ -192,7 +194,7 @@ async fn a_deletion_and_a_stop_end_streams(backend: Backend) {
     .await;
     let began = Instant::now();
     assert!(app.stop().await.success());
-    assert!(began.elapsed() < Duration::from_secs(12), "nobody was waited for");
+    assert!(began.elapsed() < Duration::from_secs(30), "nobody was waited for");
     assert_eq!(names(&stream.end().await).len(), 2, "it ends cleanly");
     let answer = Answer::read(waiting.await.unwrap().unwrap()).await;
     assert_eq!(answer.data()["generation_initialized"], true);
@@ -257,7 +259,7 @@ async fn a_post_that_waits_answers_the_finished_record(backend: Backend) {
     assert!(failed.data()["generation_error_code"].is_string());
     let began = Instant::now();
     let running = ask("wait=1", "succeed", 60_000).await;
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < Duration::from_secs(30));
     assert_eq!(running.headers["preference-applied"], "wait=1");
     assert_eq!(running.data()["generation_initialized"], true);
     let ordinary = ask("wait=soon", "succeed", 60_000).await;
@@ -284,18 +286,20 @@ async fn a_client_that_does_not_wait_for_its_wait_loses_nothing(backend: Backend
 
 async fn a_repetition_of_a_post_that_waits_gets_what_was_answered(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let ask = async |key: &str, latency_ms: u64| {
+    let ask = async |key: &str, latency_ms: u64, wait: &str| {
         let body = json!({ "generation_prompt": "once",
             "generation_sandbox_latency_ms": latency_ms });
         let request = app.post("/v1/generate/image/sandbox/polling").json(&body);
-        app.ask(request.header("Idempotency-Key", key).header("Prefer", "wait=1")).await
+        app.ask(request.header("Idempotency-Key", key).header("Prefer", wait)).await
     };
-    let in_time = ask("in-time", 300).await;
+    let in_time = ask("in-time", 300, "wait=20").await;
     assert_eq!(in_time.data()["generation_status"], "succeeded");
-    let too_late = ask("too-late", 60_000).await;
+    let too_late = ask("too-late", 60_000, "wait=1").await;
     assert_eq!(too_late.data()["generation_initialized"], true);
-    for (key, latency_ms, first) in [("in-time", 300, in_time), ("too-late", 60_000, too_late)] {
-        let again = ask(key, latency_ms).await;
+    for (key, latency_ms, wait, first) in
+        [("in-time", 300, "wait=20", in_time), ("too-late", 60_000, "wait=1", too_late)]
+    {
+        let again = ask(key, latency_ms, wait).await;
         assert_eq!(again.headers["idempotency-replayed"], "true");
         assert_eq!(again.body.to_string(), first.body.to_string());
     }

@@ -160,13 +160,14 @@ async fn odd_callbacks_are_harmless(backend: Backend) {
 }
 
 async fn a_slow_inline_call_is_answered_when_it_ends(backend: Backend) {
-    let app = TestApp::start_with(backend, &[("generation.answer_timeout_ms", "2500")]).await;
+    // Far from both: what ends before it, and what is still to be running after it.
+    let app = TestApp::start_with(backend, &[("generation.answer_timeout_ms", "4000")]).await;
     let slow = |ms: u32| json!({ "generation_sandbox_latency_ms": ms });
-    let created = app.generate("sandbox/inline", slow(1500)).await;
+    let created = app.generate("sandbox/inline", slow(500)).await;
     let record = app.record(&created.generation_id()).await;
     assert_eq!(record["generation_status"], "succeeded", "answered at the end");
 
-    let created = app.generate("sandbox/inline", slow(4000)).await;
+    let created = app.generate("sandbox/inline", slow(7500)).await;
     assert_eq!(created.status, 200, "answered before the end: {}", created.body);
     let ours = created.data()["generation_prediction_id"].clone();
     let id = created.generation_id();

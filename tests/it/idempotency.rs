@@ -134,10 +134,14 @@ async fn a_thousand_at_once_make_one_generation(backend: Backend) {
 
 async fn while_the_first_is_being_answered_others_are_told_to_wait(backend: Backend) {
     let app = TestApp::start(backend).await;
-    let slow = json!({ "generation_sandbox_latency_ms": 2000 });
+    let slow = json!({ "generation_sandbox_latency_ms": 5000 });
     let ask = || app.ask(claimed(&app, INLINE, "slow", slow.clone()));
     let (first, waiting) = tokio::join!(ask(), async {
-        wait::until("the first has begun", async || (reserves(&app) == 1).then_some(())).await;
+        wait::until("the first has begun", async || {
+            let list = app.ask(app.get("/v1/content/list")).await;
+            (list.body["total"] == 1).then_some(())
+        })
+        .await;
         ask().await
     });
     assert_eq!((waiting.status.as_u16(), waiting.code()), (409, "BSE2016"));

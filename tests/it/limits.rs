@@ -1,5 +1,7 @@
 //! How much an account may ask for in a minute.
 
+use std::time::{Duration, Instant};
+
 use chrono::DateTime;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -7,6 +9,7 @@ use serde_json::json;
 use crate::on_both;
 use crate::support::app::{Answer, TestApp};
 use crate::support::database::Backend;
+use crate::support::wait;
 
 on_both!(
     of_two_hundred_requests_at_once_as_many_pass_as_are_left,
@@ -115,13 +118,18 @@ async fn a_changed_plan_counts_within_a_second(backend: Backend) {
     }
     assert_eq!(ask().await.code(), "BSE1005");
     app.execute("UPDATE accounts SET plan = 'scale'").await;
-    let changed = std::time::Instant::now();
-    crate::support::wait::until("the new plan counts", async || {
-        (ask().await.status == 200).then_some(())
+    let changed = Instant::now();
+    wait::until("the new plan counts", async || {
+        // What was asked after the second that is promised has to be answered by the new plan,
+        // however long a busy machine takes for the answer.
+        let asked = changed.elapsed();
+        if ask().await.status == 200 {
+            return Some(());
+        }
+        assert!(asked < Duration::from_secs(1), "asked after {asked:?}");
+        None
     })
     .await;
-    // The second that is promised, and what a busy machine takes for an answer.
-    assert!(changed.elapsed() < std::time::Duration::from_millis(1500));
 }
 
 async fn the_limits_are_on_every_authenticated_answer(backend: Backend) {

@@ -56,8 +56,9 @@ async fn ten_thousand_events_arrive_though_the_server_is_killed_in_between(backe
     for kill_at in [Some(DELIVERIES / 4), Some(DELIVERIES / 2), None] {
         let load = tokio::spawn(submit(Submitter::of(&app, &key), std::mem::take(&mut wanted)));
         if let Some(count) = kill_at {
-            wait::until("many are on their way", async || {
-                (receiver.count() >= count || load.is_finished()).then_some(())
+            wait::until_count("many are on their way", count as i64, async || {
+                let came = if load.is_finished() { count } else { receiver.count() };
+                came as i64
             })
             .await;
             app.kill();
@@ -67,12 +68,10 @@ async fn ten_thousand_events_arrive_though_the_server_is_killed_in_between(backe
         wanted = unanswered.iter().map(|(number, _)| *number).collect();
     }
     assert!(unanswered.is_empty(), "{unanswered:?}");
-    wait::until("everything is delivered", async || {
-        let delivered = "SELECT COUNT(*) FROM webhook_deliveries WHERE status = 'delivered'";
-        (app.count(delivered).await >= DELIVERIES as i64).then_some(())
-    })
-    .await;
-    assert_eq!(app.count("SELECT COUNT(*) FROM webhook_deliveries").await, DELIVERIES as i64);
+    let delivered = "SELECT COUNT(*) FROM webhook_deliveries WHERE status = 'delivered'";
+    let all = DELIVERIES as i64;
+    wait::until_count("everything is delivered", all, async || app.count(delivered).await).await;
+    assert_eq!(app.count("SELECT COUNT(*) FROM webhook_deliveries").await, all);
     account_for(&app, &endpoints, &receiver.received());
 }
 
@@ -211,11 +210,9 @@ async fn endpoints_that_die_while_they_are_busy_hold_up_nobody_else() {
     )
     .await;
     let delivered = "SELECT COUNT(*) FROM webhook_deliveries WHERE status = 'delivered'";
-    wait::until("all have answered", async || {
-        (app.count(delivered).await == (ACCOUNTS * ENDPOINTS * FIRST) as i64).then_some(())
-    })
-    .await;
-    dying.always(Reply::Slow(Duration::from_secs(90), 200));
+    let all = (ACCOUNTS * ENDPOINTS * FIRST) as i64;
+    wait::until_count("all have answered", all, async || app.count(delivered).await).await;
+    dying.always(Reply::Slow(Duration::from_secs(3600), 200));
     app.execute(
         "INSERT INTO webhook_deliveries (
              account_id, id, endpoint_id, event, data, status, tries, next_try_at, created_at)
@@ -225,10 +222,9 @@ async fn endpoints_that_die_while_they_are_busy_hold_up_nobody_else() {
          CROSS JOIN (SELECT value FROM json_each('[1, 2, 3, 4, 5, 6, 7, 8]'))",
     )
     .await;
-    wait::until("the living have heard everything", async || {
-        (living.count() >= LIVING * (FIRST + THEN)).then_some(())
-    })
-    .await;
+    let all = (LIVING * (FIRST + THEN)) as i64;
+    wait::until_count("the living have heard everything", all, async || living.count() as i64)
+        .await;
     assert_eq!(dying.count(), ACCOUNTS * FIRST, "nothing more has been answered there");
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::on_both;
 use crate::support::app::TestApp;
 use crate::support::database::Backend;
+use crate::support::wait;
 
 on_both!(a_record_has_the_documented_shape_in_every_state);
 
@@ -25,7 +26,8 @@ fn shape(record: &Value) -> Value {
 }
 
 async fn a_record_has_the_documented_shape_in_every_state(backend: Backend) {
-    let app = TestApp::start_with(backend, &[("generation.answer_timeout_ms", "300")]).await;
+    // An inline call is shown as processing after a second, so the answer comes well before.
+    let app = TestApp::start_with(backend, &[("generation.answer_timeout_ms", "20")]).await;
     let golden = |model: &str, latency: u64, outcome: &str| {
         let provider = format!("sandbox_{}", &model["sandbox/".len()..]);
         json!({
@@ -74,7 +76,12 @@ async fn a_record_has_the_documented_shape_in_every_state(backend: Backend) {
 
     let id = make("sandbox/polling", 60_000, "succeed").await;
     let processing = golden("sandbox/polling", 60_000, "succeed");
-    same(&app.record(&id).await, &processing);
+    let record = wait::until("the provider has the job", async || {
+        let record = app.record(&id).await;
+        (record["generation_status"] == "processing").then_some(record)
+    })
+    .await;
+    same(&record, &processing);
     let cancel = format!("/v1/content/generation/cancel/{id}");
     app.ask(app.post(&cancel)).await.data();
     let mut canceled = processing;
@@ -98,9 +105,10 @@ async fn a_record_has_the_documented_shape_in_every_state(backend: Backend) {
         "{file}"
     );
 
-    let id = make("sandbox/polling", 0, "fail").await;
+    // Late enough that the request for it is answered before it fails.
+    let id = make("sandbox/polling", 1500, "fail").await;
     let record = app.wait_for_end(&id).await;
-    let mut failed = golden("sandbox/polling", 0, "fail");
+    let mut failed = golden("sandbox/polling", 1500, "fail");
     failed["generation_status"] = json!("failed");
     failed["generation_provider_used"] = json!("sandbox_polling");
     failed["generation_completed_at"] = json!("TEXT");

@@ -21,6 +21,8 @@ async function create(page, name, fill = async () => {}) {
   await dialog.getByRole("button", { name: "Add", exact: true }).click();
   const shown = page.getByRole("dialog", { name: "View API key" });
   await shown.waitFor();
+  // Its scripts close the dialog; until they are there, that leads to another page.
+  await page.waitForLoadState();
   const key = await shown.getByLabel("API key", { exact: true }).inputValue();
   await shown.getByRole("link", { name: "Done" }).click();
   await shown.waitFor({ state: "detached" });
@@ -74,6 +76,7 @@ story("a key is made, shown once, copied, and works", "ada", async (page) => {
   assert.equal(await field.evaluate((it) => getComputedStyle(it).webkitTextSecurity), "none");
   await shown.getByRole("button", { name: "Hide value" }).waitFor();
   await shown.getByRole("button", { name: "Copy" }).click();
+  await toast(page, "Copied to clipboard");
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), key);
   await page.keyboard.press("Escape");
   assert.ok(await shown.isVisible(), "a slip must not lose the key");
@@ -220,9 +223,13 @@ story("everything can be done by the keyboard", "ada", async (page) => {
   await page.keyboard.type("typed");
   await page.keyboard.press("Enter");
   const shown = page.getByRole("dialog", { name: "View API key" });
+  await shown.waitFor();
+  // Its scripts move the focus when they are there.
+  await page.waitForLoadState();
   await shown.getByRole("link", { name: "Done" }).focus();
   await page.keyboard.press("Enter");
   await shown.waitFor({ state: "detached" });
+  await page.waitForLoadState();
 
   await page.getByRole("button", { name: "Actions for typed" }).focus();
   await page.keyboard.press("Enter");

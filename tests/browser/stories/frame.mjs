@@ -74,7 +74,7 @@ story("the keyboard reaches the content first, and every page of the sidebar is 
   await page.keyboard.press("Tab");
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to content");
   await page.keyboard.press("Enter");
-  assert.equal(await page.evaluate(() => document.activeElement.id), "main");
+  await page.waitForFunction(() => document.activeElement.id === "main");
   const links = await page.locator("nav[aria-label=Main] a").evaluateAll((all) => all.map((it) => it.getAttribute("href")));
   assert.ok(links.length >= 2);
   for (const href of links) {

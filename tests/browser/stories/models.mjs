@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { PHONE, inspect, story } from "../support/browser.mjs";
+import { PHONE, inspect, story, tab } from "../support/browser.mjs";
 
 const MODELS = "/home/paper-lab/models";
 
@@ -18,12 +18,11 @@ story("models are filtered by type, searched and ordered", "cleo", async (page) 
   await page.goto(MODELS);
   const rows = page.locator("tbody tr");
   const all = await rows.count();
-  await page.getByRole("link", { name: /^Video/ }).click();
-  await page.getByRole("link", { name: /^Video/, exact: false }).and(page.locator("[aria-current]")).waitFor();
+  await tab(page, /^Video/);
   const films = await rows.count();
   assert.ok(films > 0 && films < all);
   assert.deepEqual(new Set(await page.locator("tbody tr td:nth-of-type(1)").allTextContents().then((all) => all.map((it) => it.trim()))), new Set(["Video"]));
-  await page.getByRole("link", { name: /^All/ }).click();
+  await tab(page, /^All/);
   await page.getByPlaceholder("Search...").fill("failover");
   await page.waitForFunction((all) => document.querySelectorAll("tbody tr").length < all, all);
   for (const text of await rows.allTextContents()) assert.match(text, /failover/);

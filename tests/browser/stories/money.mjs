@@ -41,6 +41,7 @@ story("credits change while one looks, are searched and copied", "ada", async (p
   await page.getByRole("row", { name: /Added/ }).first().waitFor({ state: "detached" });
   const charged = page.getByRole("row", { name: new RegExp(`Charged.*${id}`) });
   await charged.getByRole("button", { name: "Copy generation ID" }).click();
+  await toast(page, "Copied to clipboard");
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), id);
   await charged.getByRole("checkbox").check();
   await page.getByRole("button", { name: "Actions (1)" }).click();
@@ -73,7 +74,7 @@ story("billing shows the plan, and its owner chooses what to be told", "ada", as
   await page.getByRole("checkbox", { name: /^Webhook/ }).uncheck();
   await page.getByRole("button", { name: "Save alerts" }).click();
   await toast(page, "Alerts saved");
-  assert.equal(await page.getByLabel("Threshold 2", { exact: true }).isVisible(), false);
+  await page.getByLabel("Threshold 2", { exact: true }).waitFor({ state: "hidden" });
 });
 
 story("a member sees what the owner is told and changes nothing", "cleo", async (page) => {
@@ -91,5 +92,6 @@ story("the default endpoint is copied", "cleo", async (page) => {
   assert.equal(await custom.isDisabled(), true);
   assert.match(await custom.getAttribute("title"), /later version/);
   await page.getByRole("button", { name: "Copy API URL" }).click();
+  await toast(page, "Copied to clipboard");
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `${URL_BASE}/v1`);
 });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { once } from "node:events";
 
-import { PHONE, URL_BASE, inspect, story, toast } from "../support/browser.mjs";
+import { PHONE, URL_BASE, inspect, story, tab, toast } from "../support/browser.mjs";
 
 const WEBHOOKS = "/home/paper-lab/webhooks";
 
@@ -134,7 +134,7 @@ story("what is queued is delivered when told, while one looks on", "ada", async 
   await page.getByRole("button", { name: "Actions for generation.started" }).first().click();
   await page.getByRole("button", { name: "Replay" }).click();
   await toast(page, "1 event is sent again");
-  await page.getByRole("link", { name: "Delivered" }).click();
+  await tab(page, "Delivered");
   await page.getByPlaceholder("Search...").fill("completed");
   await page.getByRole("row", { name: /generation\.started/ }).first().waitFor({ state: "detached" });
   assert.match(page.url(), /status=delivered/);

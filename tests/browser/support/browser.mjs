@@ -127,7 +127,16 @@ export async function accessible(page, where) {
   assert.deepEqual(found, [], `axe, ${where}`);
 }
 
-/** The one toast that is shown. */
+/** The one toast that is shown. A page that came with it takes what is typed once it is loaded. */
 export async function toast(page, text) {
   await page.locator(".toast", { hasText: text }).first().waitFor();
+  await page.waitForLoadState();
+}
+
+/** Goes to the page behind a tab, until that takes what is typed. */
+export async function tab(page, name) {
+  const link = page.getByRole("link", { name });
+  await link.click();
+  await link.and(page.locator("[aria-current]")).waitFor();
+  await page.waitForLoadState();
 }

@@ -200,7 +200,8 @@ describe("rule 8: a repeated request", () => {
   test("waits for the first one while that is under way", async () => {
     const account = await newAccount("enterprise", "1");
     const [path, idempotencyKey] = [`/v1/generate/image/${IMAGE}`, "order:4713"];
-    const params = { ...PROMPT, generation_sandbox_latency_ms: 800 };
+    // Answered after the three seconds that tests/it/client.rs sets, which is long enough for all.
+    const params = { ...PROMPT, generation_sandbox_latency_ms: 5000 };
     const waits: number[] = [];
     const sleep = async (ms: number): Promise<void> => {
       waits.push(ms);

@@ -11,7 +11,7 @@ from byteplussdkarkruntime._exceptions import (
     ArkNotFoundError,
 )
 
-from receiver import URL, Receiver, is_mp4, raises, until
+from receiver import URL, Receiver, is_mp4, raises, stretch, until
 
 client = Ark(api_key="any", base_url=f"{URL}/byteplus/api/v3", max_retries=0)
 tasks = client.content_generation.tasks
@@ -28,8 +28,9 @@ answer = client.images.generate(
 )
 assert base64.b64decode(answer.data[0].b64_json)[:2] == b"\xff\xd8"
 
-# Films, with a call at each change.
+# Films, with a call at each change, which tells how it is by then.
 receiver = Receiver()
+stretch("byteplus", 2)
 text = {"type": "text", "text": "a fox --rs 480p --dur 3"}
 created = tasks.create(model=FILM, content=[text], callback_url=receiver.url)
 states = [json.loads(receiver.next()[1])["status"] for _ in range(3)]
@@ -42,6 +43,7 @@ assert tasks.list(task_ids=[created.id]).total == 1
 # Delete what is over, cancel what waits, and leave what runs.
 tasks.delete(task_id=created.id)
 raises(ArkNotFoundError, lambda: tasks.get(task_id=created.id))
+stretch("byteplus", 4)
 waiting = tasks.create(model=FILM, content=[text])
 tasks.delete(task_id=waiting.id)
 assert tasks.get(task_id=waiting.id).status == "cancelled"
@@ -51,6 +53,7 @@ error = raises(ArkConflictError, lambda: tasks.delete(task_id=running.id))
 assert error.code == "InvalidAction.RunningTaskDeletion", error
 
 # Errors.
+stretch("byteplus", 1)
 error = raises(
     ArkBadRequestError, lambda: client.images.generate(model="seedream-4-0-250828", prompt="nsfw")
 )

@@ -6,7 +6,7 @@ import dashscope
 import requests
 from dashscope import ImageSynthesis, MultiModalConversation, VideoSynthesis
 
-from receiver import URL, is_mp4, is_png, until
+from receiver import URL, is_mp4, is_png, stretch, until
 
 dashscope.base_http_api_url = f"{URL}/alibabacloud/api/v1"
 dashscope.api_key = "sk-any"
@@ -29,6 +29,7 @@ assert answer.status_code == HTTPStatus.OK, answer
 assert is_png(requests.get(content["image"]).content)
 
 # Cancel: only what waits.
+stretch("alibabacloud", 4)
 task = VideoSynthesis.async_call(model="wan2.5-t2v-preview", prompt="a crab")
 assert task.output.task_status == "PENDING", task
 canceled = VideoSynthesis.cancel(task)
@@ -38,6 +39,7 @@ again = VideoSynthesis.cancel(task)
 assert (again.status_code, again.code) == (400, "UnsupportedOperation"), again
 
 # Errors.
+stretch("alibabacloud", 1)
 wrong = ImageSynthesis.async_call(model="wan2.5-t2i-preview", prompt="a", size="wide")
 failed = ImageSynthesis.wait(wrong)
 assert (failed.output.task_status, failed.output.code) == ("FAILED", "InvalidParameter"), failed

@@ -13,7 +13,7 @@ import httpx
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
-from receiver import URL, Receiver, is_mp4, is_png, raises
+from receiver import URL, Receiver, is_mp4, is_png, raises, stretch
 
 fal_client.client.RUN_URL_FORMAT = f"{URL}/fal/run/"
 fal_client.client.QUEUE_URL_FORMAT = f"{URL}/fal/queue/"
@@ -21,6 +21,7 @@ client = fal_client.SyncClient(key="id:secret")
 MODEL = "fal-ai/flux/schnell"
 
 # Submit, watch, fetch.
+stretch("fal", 4)
 handle = client.submit(MODEL, {"prompt": "a fox", "image_size": "square", "output_format": "png"})
 seen = [type(event).__name__ for event in handle.iter_events(with_logs=True)]
 assert seen[-1] == "Completed" and "InProgress" in seen, seen
@@ -29,12 +30,14 @@ assert (image["width"], image["height"]) == (512, 512), image
 assert is_png(httpx.get(image["url"]).content)
 
 # The whole in one call, inline and through the queue.
+stretch("fal", 1)
 result = client.run(MODEL, {"prompt": "a hen", "num_images": 2})
 assert len(result["images"]) == 2 and result["has_nsfw_concepts"] == [False, False], result
 result = client.subscribe("fal-ai/veo2", {"prompt": "a hen", "duration": "5s"})
 assert is_mp4(httpx.get(result["video"]["url"]).content)
 
 # Cancel.
+stretch("fal", 4)
 handle = client.submit(MODEL, {"prompt": "a crab"})
 handle.cancel()
 assert isinstance(handle.status(), fal_client.Completed)
@@ -45,6 +48,7 @@ error = raises(fal_client.FalClientHTTPError, handle.cancel)
 assert error.response.json()["status"] == "ALREADY_COMPLETED", error
 
 # Wrong input shows up in the result.
+stretch("fal", 1)
 handle = client.submit(MODEL, {"image_size": "huge"})
 error = raises(fal_client.FalClientHTTPError, handle.get)
 places = [problem["loc"][-1] for problem in error.response.json()["detail"]]

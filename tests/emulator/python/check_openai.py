@@ -7,7 +7,7 @@ import os
 
 import openai
 
-from receiver import URL, Receiver, is_mp4, is_png, raises
+from receiver import URL, Receiver, is_mp4, is_png, raises, stretch
 
 client = openai.OpenAI(api_key="sk-any", base_url=f"{URL}/openai/v1", max_retries=0)
 SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX"
@@ -35,10 +35,12 @@ kinds = [
 assert kinds == ["image_generation.partial_image"] * 2 + ["image_generation.completed"], kinds
 
 # Films.
+stretch("openai", 4)
 video = client.videos.create(model="sora-2", prompt="a fox", seconds="4")
 assert video.status in ("queued", "in_progress"), video
 error = raises(openai.NotFoundError, lambda: client.videos.download_content(video.id))
 error = raises(openai.BadRequestError, lambda: client.videos.delete(video.id))
+stretch("openai", 1)
 video = client.videos.create_and_poll(
     model="sora-2", prompt="a hen", seconds="4", size="1280x720", poll_interval_ms=100
 )

@@ -5,7 +5,7 @@ import replicate
 from replicate.exceptions import ReplicateError
 from replicate.webhook import InvalidSignatureError, Webhooks
 
-from receiver import URL, Receiver, is_mp4, is_png, raises, until
+from receiver import URL, Receiver, is_mp4, is_png, raises, stretch, until
 
 client = replicate.Client(api_token="r8_any", base_url=f"{URL}/replicate")
 MODEL = "black-forest-labs/flux-schnell"
@@ -28,6 +28,7 @@ url = client.run("bytedance/seedance-1-pro", input={"prompt": "a hen", "duration
 assert is_mp4(httpx.get(url).content)
 
 # Cancel, twice.
+stretch("replicate", 4)
 prediction = client.predictions.create(model=MODEL, input={"prompt": "a crab"})
 prediction.cancel()
 prediction.reload()
@@ -38,6 +39,7 @@ prediction.cancel()
 assert client.predictions.list().results[0].id == prediction.id
 
 # Errors.
+stretch("replicate", 1)
 error = raises(
     ReplicateError,
     lambda: client.models.predictions.create(MODEL, input={"prompt": "a", "num_outputs": 9}),

@@ -5,7 +5,7 @@ import runwayml
 import runwayml.lib.polling
 from runwayml import RunwayML, TaskFailedError
 
-from receiver import URL, is_mp4, is_png, raises
+from receiver import URL, is_mp4, is_png, raises, stretch
 
 # Six seconds is for their servers.
 runwayml.lib.polling.POLL_TIME = 0.2
@@ -23,7 +23,8 @@ task = client.text_to_image.create(
 ).wait_for_task_output()
 assert is_png(httpx.get(task.output[0]).content)
 
-# Cancel: the task is gone.
+# Cancel: the task is gone. Longer in the queue, it would be throttled.
+stretch("runway", 2)
 created = client.text_to_video.create(
     model="veo3.1", prompt_text="a crab", ratio="1280:720", duration=4
 )
@@ -32,6 +33,7 @@ client.tasks.delete(created.id)
 raises(runwayml.NotFoundError, lambda: client.tasks.retrieve(created.id))
 
 # Errors.
+stretch("runway", 1)
 error = raises(
     runwayml.BadRequestError,
     lambda: client.text_to_image.create(model="gen4_image", prompt_text="a", ratio="1:1"),

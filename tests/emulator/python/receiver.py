@@ -1,14 +1,18 @@
 """A webhook receiver that keeps what it gets, and small things the checks share."""
 
+import json
 import os
 import queue
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.request import ProxyHandler, Request, build_opener
 
 URL = os.environ["EMULATOR_URL"]
 # No check waits longer; only one that fails comes near it.
 LIMIT = 60
+# What the emulator is started with (tests/it/emulator.rs).
+LATENCY_SCALE = 0.1
 
 
 class Receiver:
@@ -35,6 +39,14 @@ class Receiver:
         """Headers in lower case, and the body byte for byte."""
         headers, body = self.calls.get(timeout=LIMIT)
         return {name.lower(): value for name, value in headers.items()}, body
+
+
+def stretch(provider, factor):
+    """How much longer than usual its jobs take that are made from now on."""
+    faults = json.dumps({"latency_scale": LATENCY_SCALE * factor}).encode()
+    kind = {"content-type": "application/json"}
+    request = Request(f"{URL}/admin/faults/{provider}", faults, kind, method="PUT")
+    build_opener(ProxyHandler({})).open(request, timeout=LIMIT).close()
 
 
 def until(what, ask):
