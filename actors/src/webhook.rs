@@ -145,7 +145,7 @@ pub struct WebhookDelivery {
     pub next_try_at: DateTime<Utc>,
     /// Since when it has waited for its endpoint to be enabled, if it ever has.
     pub queued_at: Option<DateTime<Utc>>,
-    /// The delivery that this one repeats.
+    /// The delivery that this one repeats: the first of what it tells, and no replay itself.
     pub replay_of: Option<DeliveryId>,
     /// Whether it is one of a queue that is sent one after another.
     pub in_order: bool,

@@ -32,18 +32,13 @@ const RESEND_PAGE: u32 = 500;
 /// Deliveries among which one call looks for a text: some 10 ms.
 const SEARCHED_MAX: u32 = 2000;
 
-/// How what was `logged` as resent stands. What it was resent as may have been queued and resent
-/// in its turn.
+/// How what was `logged` as resent stands: once delivered for good, else as the last that it was
+/// resent as.
 const RESENT_STATUS: &str = "CASE WHEN logged.status = 'resent' THEN (
-     WITH RECURSIVE again (id, status) AS (
-         SELECT next.id, next.status FROM webhook_deliveries AS next
-         WHERE next.account_id = logged.account_id AND next.replay_of = logged.id AND next.in_order
-         UNION ALL
-         SELECT next.id, next.status FROM again
-         JOIN webhook_deliveries AS next
-           ON next.account_id = logged.account_id AND next.replay_of = again.id AND next.in_order
-         WHERE again.status = 'resent')
-     SELECT status FROM again WHERE status <> 'resent' LIMIT 1) END";
+     SELECT again.status FROM webhook_deliveries AS again
+     WHERE again.account_id = logged.account_id AND again.in_order
+       AND again.replay_of = COALESCE(logged.replay_of, logged.id)
+     ORDER BY again.status <> 'delivered', again.created_at DESC LIMIT 1) END";
 
 /// Newest first; ids are made in time order. `{which}` is the condition of a filter, each of which
 /// has an index of its own or is true of most.
@@ -97,8 +92,9 @@ const LIST_BETWEEN: &str = "SELECT id FROM webhook_deliveries AS logged
             OR COALESCE({resent status}, 'gone') NOT IN ('pending', 'queued'))
      ORDER BY id LIMIT $6";
 
-/// What is queued for an endpoint, oldest first, locked. The page is found in the index, or a
-/// long queue would be sorted for each.
+/// What is queued for an endpoint, locked, in the order of what it tells: what was resent in vain
+/// is as old as what it repeats. The page is found in the index, or a long queue would be sorted
+/// for each.
 static SELECT_QUEUED: LazyLock<SetStatement> = LazyLock::new(|| {
     SetStatement::new(
         &[("account_id", Kind::Id), ("endpoint_id", Kind::Id), ("page", Kind::Int)],
@@ -107,12 +103,12 @@ static SELECT_QUEUED: LazyLock<SetStatement> = LazyLock::new(|| {
              WHERE account_id = (SELECT account_id FROM {rows} AS r)
                AND endpoint_id = (SELECT endpoint_id FROM {rows} AS r)
                AND status = 'queued'
-             ORDER BY id
+             ORDER BY COALESCE(replay_of, id)
              LIMIT (SELECT page FROM {rows} AS r)) AS page
          JOIN webhook_deliveries AS stored
            ON stored.account_id = page.account_id AND stored.id = page.id
          WHERE stored.status = 'queued'
-         ORDER BY stored.id
+         ORDER BY COALESCE(stored.replay_of, stored.id)
          {for update}",
     )
 });
@@ -425,7 +421,7 @@ async fn again(
             event: delivery.event,
             generation_id: delivery.generation_id,
             data: Arc::clone(&delivery.data),
-            replay_of: Some(delivery.id),
+            replay_of: Some(delivery.replay_of.unwrap_or(delivery.id)),
             in_order: delivery.status == DeliveryStatus::Queued,
             ..WebhookDelivery::blank(at)
         })

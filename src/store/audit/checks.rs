@@ -414,7 +414,8 @@ const RESENT: &str = "
     FROM webhook_deliveries AS delivery
     WHERE status = 'resent' AND NOT EXISTS (
         SELECT 1 FROM webhook_deliveries AS again
-        WHERE again.account_id = delivery.account_id AND again.replay_of = delivery.id)
+        WHERE again.account_id = delivery.account_id AND again.id <> delivery.id
+          AND again.replay_of = COALESCE(delivery.replay_of, delivery.id))
     LIMIT $1";
 
 const QUEUED: &str = "
