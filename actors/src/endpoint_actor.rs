@@ -44,9 +44,9 @@ const QUEUE_LOW: usize = WINDOW / 4;
 const RECORDED_MAX: usize = 128;
 /// How old the endpoint's URL and switch may be when something is sent: a change by an
 /// operator takes effect within a second.
-const ENDPOINT_AGE_MAX: Duration = Duration::from_millis(500);
+const ENDPOINT_AGE_MAX: Duration = Duration::from_millis(900);
 /// With something to send it is looked at so early that seldom a try has to look itself.
-const LOOK_AFTER: Duration = Duration::from_millis(400);
+const LOOK_AFTER: Duration = Duration::from_millis(700);
 /// How long an actor with nothing to do stays, so that steady traffic does not start one
 /// actor per event.
 const LINGER: Duration = Duration::from_secs(10);

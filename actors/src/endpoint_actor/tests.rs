@@ -161,12 +161,12 @@ fn several_deliveries_of_an_endpoint_go_at_a_time_within_its_bound() {
         let world = quiet().await;
         let endpoint = world.add_endpoint(1);
         world.reply(1, SECOND, 200);
-        world.announce(endpoint, 20);
-        world.pass(8 * SECOND).await;
+        world.announce(endpoint, 40);
+        world.pass(20 * SECOND).await;
         let bound = limits().tries_per_endpoint as u64;
         assert_eq!(world.sender.in_flight_max.load(Ordering::Relaxed), bound);
-        assert_eq!(world.statuses(), HashMap::from([(DeliveryStatus::Delivered, 20)]));
-        assert_eq!(world.posts().len(), 20);
+        assert_eq!(world.statuses(), HashMap::from([(DeliveryStatus::Delivered, 40)]));
+        assert_eq!(world.posts().len(), 40);
     });
 }
 
