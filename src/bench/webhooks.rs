@@ -44,16 +44,18 @@ const AGAIN: usize = 500;
 /// How far actors look ahead: what is due later than this does not leave while the outbox is
 /// being filled.
 const HORIZON: Duration = Duration::from_secs(15);
-/// Endpoints whose share of the outbox can surely be written in a second.
-const FILLED_PER_SECOND: usize = 125;
+/// Transactions, and rows in them, that can surely be written in a second to fill the outbox.
+const ENDPOINTS_PER_SECOND: usize = 200;
+const WRITTEN_PER_SECOND: usize = 8_000;
+/// With more endpoints, connections are not kept open: both of their ends would be open files of
+/// this process, of which many systems allow 20,000.
+const KEPT_ALIVE_MAX: usize = 2_000;
 /// The longest wait for what is on its way.
 const ARRIVAL_MAX: Duration = Duration::from_secs(60);
 
 /// What `babysea bench webhooks` found.
 #[derive(Debug, Clone, Serialize)]
 pub struct WebhooksReport {
-    /// Signed POSTs each second of the HTTP client alone, to one endpoint.
-    pub bare_per_second: f64,
     /// To one endpoint.
     pub one: SideReport,
     /// To many endpoints.
@@ -70,6 +72,8 @@ pub struct WebhooksReport {
 /// Deliveries to some endpoints.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct SideReport {
+    /// Signed POSTs each second of the HTTP client alone, to as many endpoints.
+    pub bare_per_second: f64,
     /// As fast as events can be made: arrivals each second.
     pub per_second: f64,
     /// Of those that the HTTP client does alone.
@@ -109,20 +113,19 @@ pub async fn webhooks(
     deliveries: usize,
     endpoints: usize,
 ) -> anyhow::Result<WebhooksReport> {
-    let receiver = Receiver::start()?;
-    let bare_per_second = bare(client, &receiver, deliveries).await?;
+    let receiver = Receiver::start(endpoints <= KEPT_ALIVE_MAX)?;
     let one = Field::new(context, &receiver, 1, 0).await?;
-    let one = one.side(context, &receiver, deliveries, bare_per_second).await?;
+    let one = one.side(context, client, &receiver, deliveries).await?;
     let before = resident_kib();
     let field = Field::new(context, &receiver, endpoints, 0).await?;
-    let many = field.side(context, &receiver, deliveries, bare_per_second).await?;
+    let many = field.side(context, client, &receiver, deliveries).await?;
     let busy_endpoint_kib = (resident_kib() - before).max(0.0) / endpoints as f64;
     let field = Field::new(context, &receiver, endpoints, 1).await?;
     // The first events find out who is dead.
     field.run(context, &receiver, deliveries / 4, Some(many.per_second / 4.0)).await?;
     let half = many.per_second / 2.0 * field.living as f64 / PER_ACCOUNT as f64;
     let (_, with_dead) = field.run(context, &receiver, deliveries, Some(half)).await?;
-    Ok(WebhooksReport { bare_per_second, one, many, with_dead, endpoints, busy_endpoint_kib })
+    Ok(WebhooksReport { one, many, with_dead, endpoints, busy_endpoint_kib })
 }
 
 impl Field {
@@ -158,16 +161,20 @@ impl Field {
     async fn side(
         &self,
         context: &Context,
+        client: &WebhookClient,
         receiver: &Receiver,
         deliveries: usize,
-        bare_per_second: f64,
     ) -> anyhow::Result<SideReport> {
         // The first ones pay for connections and actors.
+        let first = self.endpoints.len().max(deliveries / 10);
+        bare(client, receiver, first, self.endpoints.len()).await?;
+        let bare_per_second = bare(client, receiver, deliveries, self.endpoints.len()).await?;
         self.run(context, receiver, deliveries / 10, None).await?;
         let (per_second, _) = self.run(context, receiver, deliveries, None).await?;
         let (_, at_half) = self.run(context, receiver, deliveries, Some(per_second / 2.0)).await?;
         let outbox_per_second = self.empty_outbox(context, receiver, deliveries).await?;
         Ok(SideReport {
+            bare_per_second,
             per_second,
             ratio: per_second / bare_per_second,
             outbox_per_second,
@@ -190,7 +197,9 @@ impl Field {
         self.run(context, receiver, page * self.endpoints.len(), None).await?;
         let until = context.clock.now();
         // No longer than it takes, so that connections are still open, as the bare client's are.
-        let filling = Duration::from_secs(5 + (self.endpoints.len() / FILLED_PER_SECOND) as u64);
+        let seconds =
+            3 + self.endpoints.len() / ENDPOINTS_PER_SECOND + deliveries / WRITTEN_PER_SECOND;
+        let filling = Duration::from_secs(seconds as u64);
         let due = until + HORIZON + filling;
         receiver.begin();
         let (mut wanted, resend) = (0, Resend::Between(from, until));
@@ -200,7 +209,8 @@ impl Field {
                 wanted += context.store.resend(*account_id, *id, resend, due, ids).await??;
             }
         }
-        anyhow::ensure!(context.clock.now() < until + filling, "filling the outbox took long");
+        let early = (until + filling - context.clock.now()).to_std();
+        sleep(early.ok().context("filling the outbox took long")?).await;
         let wanted = usize::try_from(wanted)?;
         wait_for(receiver, wanted).await?;
         let (first, last) = receiver.span().context("nothing has arrived")?;
@@ -315,15 +325,17 @@ fn generation(
     Ok((new, first))
 }
 
-/// The client alone: signed POSTs of an event like those of the product.
+/// The client alone: signed POSTs of an event like those of the product, to each endpoint in turn.
 async fn bare(
     client: &WebhookClient,
     receiver: &Receiver,
     deliveries: usize,
+    endpoints: usize,
 ) -> anyhow::Result<f64> {
     use providers::clock::Clock;
 
-    let url = Url::parse(&receiver.url(0, false))?;
+    let urls = (0..endpoints).map(|number| Url::parse(&receiver.url(number, false)));
+    let urls: Vec<Url> = urls.collect::<Result<_, _>>()?;
     let secret = secrecy::SecretString::from("whsec_0123456789abcdef0123456789abcdef");
     let now = crate::clock::SystemClock.now();
     let data = json!({
@@ -342,19 +354,22 @@ async fn bare(
             delivery.endpoint_id,
             vec![delivery.event],
         ),
-        url: url.clone(),
+        url: urls[0].clone(),
         secret,
         previous: None,
         created_at: now,
     };
     let (sent, started) = (Arc::new(AtomicUsize::new(0)), Instant::now());
     let poster = async |_| -> anyhow::Result<()> {
-        while sent.fetch_add(1, Ordering::Relaxed) < deliveries {
+        loop {
+            let number = sent.fetch_add(1, Ordering::Relaxed);
+            if number >= deliveries {
+                return Ok(());
+            }
             let body = delivery.body();
             let headers = delivery.headers(&body, &endpoint, crate::clock::SystemClock.now());
-            client.post(&url, headers, Bytes::from(body)).await;
+            client.post(&urls[number % urls.len()], headers, Bytes::from(body)).await;
         }
-        Ok(())
     };
     try_join_all((0..WRITERS).map(poster)).await?;
     Ok(deliveries as f64 / started.elapsed().as_secs_f64())

@@ -164,17 +164,17 @@ async fn webhooks(directory: &Path, arguments: &WebhooksArgs) -> anyhow::Result<
     let side = |name: String, side: &bench::webhooks::SideReport| {
         format!(
             "{name:<16}{:>8.0}/s  ratio {:.2}   at half: p50 {:>7.2} ms  p99 {:>7.2} ms   \
-             out of the outbox {:>6.0}/s  ratio {:.2}\n",
+             out of the outbox {:>6.0}/s  ratio {:.2}   client alone {:>6.0}/s\n",
             side.per_second,
             side.ratio,
             side.at_half.p50_ms,
             side.at_half.p99_ms,
             side.outbox_per_second,
-            side.outbox_ratio
+            side.outbox_ratio,
+            side.bare_per_second
         )
     };
     let text = [
-        format!("{:<16}{:>8.0}/s\n", "client alone", report.bare_per_second),
         side("1 endpoint".to_owned(), &report.one),
         side(format!("{endpoints} endpoints"), &report.many),
         format!(

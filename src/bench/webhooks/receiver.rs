@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+const LAST_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 /// What stands before the id in a body.
 const ID_MARK: &[u8] = b"\"generation_id\":\"";
 
@@ -32,11 +33,11 @@ struct Seen {
 }
 
 impl Receiver {
-    /// Starts it.
+    /// Starts it. What does not keep connections open needs open files for those in use only.
     ///
     /// # Errors
     /// When it cannot listen.
-    pub fn start() -> anyhow::Result<Self> {
+    pub fn start(keep_alive: bool) -> anyhow::Result<Self> {
         let bind = || -> anyhow::Result<_> {
             let listener = std::net::TcpListener::bind("0.0.0.0:0").context("cannot listen")?;
             listener.set_nonblocking(true)?;
@@ -48,7 +49,7 @@ impl Receiver {
         let shared = Arc::clone(&seen);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // It ends with the process.
-        std::thread::spawn(move || runtime.block_on(listen(listener, silent, shared)));
+        std::thread::spawn(move || runtime.block_on(listen(listener, silent, shared, keep_alive)));
         Ok(Self { seen, living, dead })
     }
 
@@ -95,6 +96,7 @@ async fn listen(
     listener: std::net::TcpListener,
     silent: std::net::TcpListener,
     seen: Arc<Mutex<Seen>>,
+    keep_alive: bool,
 ) {
     let (Ok(listener), Ok(silent)) =
         (TcpListener::from_std(listener), TcpListener::from_std(silent))
@@ -102,18 +104,20 @@ async fn listen(
         return;
     };
     tokio::spawn(async move {
-        let mut held = Vec::new();
-        while let Ok((stream, _)) = silent.accept().await {
-            held.push(stream);
+        while let Ok((mut stream, _)) = silent.accept().await {
+            tokio::spawn(async move {
+                // Until the client gives up.
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            });
         }
     });
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(serve(stream, Arc::clone(&seen)));
+        tokio::spawn(serve(stream, Arc::clone(&seen), keep_alive));
     }
 }
 
 /// Takes one request after another until the client goes away.
-async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Seen>>) {
+async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Seen>>, keep_alive: bool) {
     let mut buffer = Vec::with_capacity(4096);
     loop {
         match stream.read_buf(&mut buffer).await {
@@ -124,7 +128,8 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Seen>>) {
         let now = Instant::now();
         note(&buffer[..end], now, &seen);
         buffer.drain(..end);
-        if stream.write_all(ANSWER).await.is_err() {
+        let answer = if keep_alive { ANSWER } else { LAST_ANSWER };
+        if stream.write_all(answer).await.is_err() || !keep_alive {
             return;
         }
     }
