@@ -392,7 +392,7 @@ impl EndpointActor {
         let (account_id, id, lane) = (self.account_id, self.id, self.pace.lane());
         let tried = async move {
             // The wait for room may be long, so the endpoint is looked at after it.
-            let place = env.lanes.enter(lane).await;
+            let place = env.lanes.enter(lane).await?;
             let now = env.clock.now();
             let fresh = |read_at: &DateTime<Utc>| is_younger(*read_at, now, ENDPOINT_AGE_MAX);
             let endpoint = match known.filter(|(_, read_at)| fresh(read_at)) {

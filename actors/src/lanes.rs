@@ -39,7 +39,7 @@ pub enum Lane {
 #[derive(Debug)]
 pub struct Place {
     lane: Lane,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Lanes {
@@ -49,15 +49,22 @@ impl Lanes {
         Self { quick: semaphore(quick), slow: semaphore(others), silent: semaphore(others) }
     }
 
-    /// Waits for a place.
-    pub async fn enter(&self, lane: Lane) -> Place {
+    /// Waits for a place. There is none when the lanes are closed.
+    pub async fn enter(&self, lane: Lane) -> Option<Place> {
         let semaphore = match lane {
             Lane::Quick => &self.quick,
             Lane::Slow => &self.slow,
             Lane::Silent => &self.silent,
         };
-        // Nobody closes a lane.
-        Place { lane, _permit: Arc::clone(semaphore).acquire_owned().await.ok() }
+        let permit = Arc::clone(semaphore).acquire_owned().await.ok()?;
+        Some(Place { lane, _permit: permit })
+    }
+
+    /// Sends those away who wait, now and later; who has a place keeps it.
+    pub fn close(&self) {
+        for semaphore in [&self.quick, &self.slow, &self.silent] {
+            semaphore.close();
+        }
     }
 
     /// Does the work in that place; what takes longer gives its place in the quick lane up as

@@ -81,6 +81,8 @@ impl System {
     /// is left in the store for the next start.
     pub async fn stop(self) {
         self.engine.refuse();
+        // Tries that wait for room are left to the next start.
+        self.engine.env().lanes.close();
         let mut drained = Vec::new();
         for supervisor in &self.supervisors {
             let (told, gone) = oneshot::channel();

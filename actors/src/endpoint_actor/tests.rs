@@ -669,3 +669,24 @@ fn an_endpoint_that_cannot_be_understood_is_disabled() {
         assert_eq!((world.posts().len(), world.endpoints_alive()), (0, 0));
     });
 }
+
+#[test]
+fn a_stop_does_not_wait_for_tries_that_wait_for_room() {
+    run(async {
+        let mut world = World::new(&[&provider()]);
+        world.lanes = Lanes::new(1, 1);
+        world.boot().await;
+        for number in 1..=3 {
+            let endpoint = world.add_endpoint(number);
+            world.reply(number, 4 * SECOND, NO_ANSWER);
+            world.announce(endpoint, 1);
+        }
+        // One has moved aside, one has its place, one waits.
+        world.pass(SECOND).await;
+        let before = world.clock.now();
+        world.stop().await;
+        let took = world.clock.now() - before;
+        assert!(took.num_milliseconds() <= 4000, "{took}");
+        assert_eq!((world.posts().len(), world.endpoints_alive()), (2, 0));
+    });
+}
