@@ -45,7 +45,7 @@ impl System {
     pub async fn start(env: Env, node: NodeId, threads: usize) -> Result<Self, StoreError> {
         let drain = env.limits.drain;
         let env = Arc::new(env);
-        let arbiters: Vec<Arbiter> = (0..threads).map(|_| Arbiter::new()).collect();
+        let arbiters: Vec<Arbiter> = (0..threads).map(|_| arbiter()).collect();
         let handles = match threads {
             0 => vec![Arbiter::current()],
             _ => arbiters.iter().map(Arbiter::handle).collect(),
@@ -118,6 +118,17 @@ impl System {
             let _ = arbiter.join();
         }
     }
+}
+
+/// A thread for actors. What a stop cuts off is dropped when its runtime does not run any more, and
+/// a connection that goes back to its pool then asks for one all the same.
+fn arbiter() -> Arbiter {
+    Arbiter::with_tokio_rt(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.expect("the system has room for a runtime");
+        std::mem::forget(runtime.enter());
+        runtime
+    })
 }
 
 /// Takes over every generation in flight.
