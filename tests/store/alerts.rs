@@ -84,6 +84,9 @@ async fn what_was_held_back_is_told_when_credit_does_not_suffice(test: TestStore
     for seconds in 2..12 {
         reserve(&test, account_id, seconds).await;
     }
+    let poor = test.account("0.050").await;
+    assert!(!may_reserve(&test, poor, 1).await);
+    assert_eq!(told(&test, poor).await, 0, "it has not fallen");
     for (seconds, count) in [(12, 1), (10_000, 2), (20_000, 2)] {
         assert!(!may_reserve(&test, account_id, seconds).await);
         assert_eq!(told(&test, account_id).await, count);

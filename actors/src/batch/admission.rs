@@ -29,7 +29,10 @@ impl Batch<'_> {
         if balance < amount {
             // What the least interval between two alerts has held back: there may never be
             // another reserve that succeeds.
-            self.alert_if_low(account_id, at);
+            let alerts = self.snapshot.alerts.get(&account_id);
+            if alerts.is_some_and(|alerts| alerts.told_at.is_some()) {
+                self.alert_if_low(account_id, at);
+            }
             return Err(AcceptRefusal::InsufficientCredit { balance, amount });
         }
         new.asked_by.month = self.spend(&new)?;
