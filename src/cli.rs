@@ -48,7 +48,7 @@ const CONNECTIONS: u32 = 2;
 /// A self-hosted execution control plane for generative media.
 ///
 /// Without a command it is the server, as with `babysea serve`. Commands work while the server
-/// runs, but for `secrets rotate`, and take effect within a second.
+/// runs, but for `secrets rotate`, and take effect within a second, or three for what is sent again.
 #[derive(Debug, Parser)]
 #[command(name = "babysea", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Cli {
@@ -243,7 +243,7 @@ impl Cli {
 impl OperatorCommand {
     fn run(self, config: &Config) -> anyhow::Result<Answer> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
+        let answer = runtime.block_on(async {
             self.expect_database(&config.storage.database)?;
             let db = Db::connect(&config.storage.database, CONNECTIONS).await?;
             db.migrate().await?;
@@ -255,7 +255,10 @@ impl OperatorCommand {
             let answer = self.answer(&Context::new(store, config), config).await;
             db.close().await;
             answer
-        })
+        });
+        // A look-up of a name whose server does not answer would be waited for.
+        runtime.shutdown_background();
+        answer
     }
 
     /// A mistyped path must not become an empty database in which nothing is found.

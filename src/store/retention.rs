@@ -96,11 +96,11 @@ static ATTEMPTS: LazyLock<Old> = LazyLock::new(|| {
 static REQUESTS: LazyLock<Old> =
     LazyLock::new(|| Old::new("logged_requests", "id", "old.requested_at < $3"));
 
-/// What was queued before `$2` for accounts on plan `$1`, at most `$3`. Found in the index of
-/// what is queued, so not in the way of all the others.
+/// What was queued before `$2` for accounts on plan `$1`, at most `$3`. Found by when it was queued,
+/// so not in the way of all the others; as a plain column SQLite would go from account to account.
 const QUEUED: &str = "SELECT account_id, id FROM webhook_deliveries
      WHERE status = 'queued' AND queued_at < $2
-       AND account_id IN (SELECT id FROM accounts WHERE plan = $1)
+       AND COALESCE(account_id, account_id) IN (SELECT id FROM accounts WHERE plan = $1)
      ORDER BY queued_at LIMIT $3";
 
 static KEEPERS: LazyLock<SetStatement> = LazyLock::new(|| {
@@ -340,6 +340,16 @@ mod tests {
                 assert!(old[0].contains("generations_files"), "{plan:?}");
             }
         }
+        let queued: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {QUEUED}")))
+                .bind("pro")
+                .bind(DateTime::<Utc>::UNIX_EPOCH)
+                .bind(1_i64)
+                .fetch_all(pool)
+                .await
+                .unwrap();
+        let by_time = "USING INDEX webhook_deliveries_queued (queued_at<?)";
+        assert!(queued.iter().any(|(.., step)| step.ends_with(by_time)), "{queued:?}");
         db.close().await;
     }
 }
