@@ -13,16 +13,17 @@ use crate::support::{TestStore, at};
 /// Longer than PostgreSQL waits before it looks for deadlocks, however slow the machine is.
 const DEADLOCK_MAX: Duration = Duration::from_secs(30);
 
-const LOCK_ENDPOINTS: &str = "SELECT id FROM webhook_endpoints FOR UPDATE";
+const LOCK_FIRST: &str = "SELECT id FROM webhook_endpoints ORDER BY id LIMIT 1 FOR UPDATE";
+const LOCK_LAST: &str = "SELECT id FROM webhook_endpoints ORDER BY id DESC LIMIT 1 FOR UPDATE";
 const LOCK_ACCOUNTS: &str = "SELECT id FROM accounts FOR UPDATE";
 const WAITING: &str = "SELECT COUNT(*) FROM pg_stat_activity
      WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
-async fn wait_for_waiting(pool: &PgPool) {
+async fn wait_for_waiting(pool: &PgPool, count: i64) {
     let waiting = async {
         loop {
             let waiting: i64 = sqlx::query_scalar(WAITING).fetch_one(pool).await.unwrap();
-            if waiting > 0 {
+            if waiting >= count {
                 return;
             }
             sleep(Duration::from_millis(5)).await;
@@ -49,32 +50,42 @@ async fn a_unit_whose_connection_is_gone_is_done_on_another() {
     test.finish().await;
 }
 
-/// The writer locks the account and waits for the endpoint; somebody else has the endpoint and
-/// waits for the account. PostgreSQL undoes who began to wait first, which is the writer.
+/// The writer locks the account and waits for the last endpoint; somebody else has that and waits
+/// for the account. PostgreSQL undoes who finds it out, and only the writer looks: the other one
+/// takes longer to begin. The first endpoint holds the writer up until the other one waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_unit_that_was_undone_by_a_deadlock_is_done_again() {
     let Some(test) = TestStore::postgres().await else { return };
     let account_id = test.account("1").await;
     test.endpoint(account_id, &EventName::DEFAULT).await;
+    test.endpoint(account_id, &EventName::DEFAULT).await;
     let generation = test.accepted(account_id).await;
-    let (Db::Postgres(pool), Db::Postgres(watch)) = (test.connect().await, test.connect().await)
-    else {
-        unreachable!()
+    let connect = async || match test.connect().await {
+        Db::Postgres(pool) => pool,
+        Db::Sqlite(..) => unreachable!(),
     };
-    let mut other = pool.begin().await.unwrap();
-    sqlx::query(LOCK_ENDPOINTS).execute(&mut *other).await.unwrap();
+    let (first, last, watch) = (connect().await, connect().await, connect().await);
+    let (mut gate, mut other) = (first.begin().await.unwrap(), last.begin().await.unwrap());
+    sqlx::query(LOCK_FIRST).execute(&mut *gate).await.unwrap();
+    sqlx::query("SET LOCAL deadlock_timeout = '60s'").execute(&mut *other).await.unwrap();
+    sqlx::query(LOCK_LAST).execute(&mut *other).await.unwrap();
     let canceled = vec![Event::Canceled { at: at(3) }];
     let (advanced, ()) = tokio::join!(test.advance(&generation, canceled), async {
-        wait_for_waiting(&watch).await;
-        let locked = timeout(DEADLOCK_MAX, sqlx::query(LOCK_ACCOUNTS).execute(&mut *other)).await;
+        wait_for_waiting(&watch, 1).await;
+        let locking = timeout(DEADLOCK_MAX, sqlx::query(LOCK_ACCOUNTS).execute(&mut *other));
+        let (locked, ()) = tokio::join!(locking, async {
+            wait_for_waiting(&watch, 2).await;
+            gate.commit().await.unwrap();
+        });
         // The writer is out of the way, and waits for the account now.
         locked.expect("the deadlock is found").expect("the writer is the one that is undone");
-        wait_for_waiting(&watch).await;
+        wait_for_waiting(&watch, 1).await;
         other.commit().await.unwrap();
     });
     assert_eq!(advanced.unwrap().status(), Status::Canceled);
     assert_eq!(test.ledger(account_id).await.len(), 3, "refunded once");
-    watch.close().await;
-    pool.close().await;
+    for pool in [first, last, watch] {
+        pool.close().await;
+    }
     test.finish().await;
 }
