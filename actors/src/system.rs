@@ -153,3 +153,36 @@ async fn adopt(engine: &Engine, node: NodeId) -> Result<(), StoreError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tells when it is dropped whether there is a runtime.
+    struct Asks(Option<oneshot::Sender<bool>>);
+
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            let found = tokio::runtime::Handle::try_current().is_ok();
+            self.0.take().unwrap().send(found).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_a_stop_cuts_off_finds_a_runtime() {
+        actix::System::new().block_on(async {
+            let (asks, found) = oneshot::channel();
+            let (begins, begun) = oneshot::channel();
+            let arbiter = arbiter();
+            arbiter.spawn(async move {
+                let _asks = Asks(Some(asks));
+                begins.send(()).unwrap();
+                std::future::pending::<()>().await;
+            });
+            begun.await.unwrap();
+            arbiter.stop();
+            arbiter.join().unwrap();
+            assert!(found.await.unwrap());
+        });
+    }
+}
