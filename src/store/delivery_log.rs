@@ -83,7 +83,7 @@ const LIST_TRIES: &str = "SELECT * FROM webhook_tries
 const FIND_OWNER: &str = "SELECT account_id FROM webhook_deliveries WHERE id = $1";
 
 /// What happened in a time, in the order of ids. Replays are not replayed, tests neither, and what
-/// is still to be sent is sent anyway.
+/// is still to be sent is sent anyway, or with the rest of the queue that it is in again.
 const LIST_BETWEEN: &str = "SELECT id FROM webhook_deliveries AS logged
      WHERE account_id = $1 AND endpoint_id = $2 AND id > $3
        AND created_at >= $4 AND created_at < $5
