@@ -414,7 +414,7 @@ const RESENT: &str = "
     FROM webhook_deliveries AS delivery
     WHERE status = 'resent' AND NOT EXISTS (
         SELECT 1 FROM webhook_deliveries AS again
-        WHERE again.account_id = delivery.account_id AND again.id <> delivery.id
+        WHERE again.account_id = delivery.account_id AND again.created_at >= delivery.finished_at
           AND again.replay_of = COALESCE(delivery.replay_of, delivery.id))
     LIMIT $1";
 
